@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import backends as _backends
-from .backends import BACKENDS, BackendError, Request, Resolved
+from . import backend as _backend
+from .backend import BACKENDS, BackendError, Request, Resolved
 from .layout import check_layout, chunk_table, fixed_table, gather_chunks, scatter_chunks, time_view
 from .plan import Plan, check_chunk_size
 
@@ -34,6 +34,13 @@ _SCHEMAS = (
 )
 for _schema in _SCHEMAS:
     _library.define(_schema, tags=(torch.Tag.pt2_compliant_tag,))
+
+
+# The overloads themselves: looking one up by name at every call would cost microseconds.
+_inverse = torch.ops.neumann_tril.inverse.default
+_inverse_out = torch.ops.neumann_tril.inverse_out.default
+_solve_tril = torch.ops.neumann_tril.solve_tril.default
+_solve_tril_backward = torch.ops.neumann_tril.solve_tril_backward.default
 
 
 def _plan_text(plan: str | Plan) -> str:
@@ -59,7 +66,7 @@ def _resolve(
         compute_dtype,
         A.dim() - 2,
     )
-    return _backends.resolve(request, plan, backend)
+    return _backend.resolve(request, plan, backend)
 
 
 def _check_square(A: Tensor) -> None:
@@ -197,7 +204,7 @@ def _save_inverse(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.dtype = inputs[0].dtype
 
 
-def _inverse_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate_inverse(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     (X,) = ctx.saved_tensors
     return _input_gradient(X, grad).to(ctx.dtype), None, None, None, None
 
@@ -208,9 +215,9 @@ def _save_solve_tril(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.dtype = A.dtype
 
 
-def _solve_tril_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate_solve_tril(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     X, cu_seqlens, chunk_indices = ctx.saved_tensors
-    dA = torch.ops.neumann_tril.solve_tril_backward(
+    dA = _solve_tril_backward(
         X, grad, cu_seqlens, chunk_indices, ctx.dtype, ctx.layout
     )
     return dA, None, None, None, None, None, None, None
@@ -223,10 +230,10 @@ def _no_second_derivative(ctx: Any, grad: Tensor) -> None:
 
 
 torch.library.register_autograd(
-    "neumann_tril::inverse", _inverse_backward, setup_context=_save_inverse, lib=_library
+    "neumann_tril::inverse", _differentiate_inverse, setup_context=_save_inverse, lib=_library
 )
 torch.library.register_autograd(
-    "neumann_tril::solve_tril", _solve_tril_backward, setup_context=_save_solve_tril, lib=_library
+    "neumann_tril::solve_tril", _differentiate_solve_tril, setup_context=_save_solve_tril, lib=_library
 )
 torch.library.register_autograd(
     "neumann_tril::solve_tril_backward", _no_second_derivative, lib=_library
@@ -237,7 +244,7 @@ torch.library.register_autograd(
 
 
 def _vmap_inverse(info, in_dims, A, *rest):  # type: ignore[no-untyped-def]
-    return torch.ops.neumann_tril.inverse(A.movedim(in_dims[0], 0), *rest), 0
+    return _inverse(A.movedim(in_dims[0], 0), *rest), 0
 
 
 def _fold_into_heads(A: Tensor, dim: int, layout: str) -> Tensor:
@@ -249,7 +256,7 @@ def _fold_into_heads(A: Tensor, dim: int, layout: str) -> Tensor:
 def _vmap_solve_tril(info, in_dims, A, cu_seqlens, chunk_indices, output_dtype, layout, *rest):  # type: ignore[no-untyped-def]
     if in_dims[0] is None or in_dims[1] is not None or in_dims[2] is not None:
         raise NotImplementedError("vmap of solve_tril maps over A alone")
-    X = torch.ops.neumann_tril.solve_tril(
+    X = _solve_tril(
         _fold_into_heads(A, in_dims[0], layout),
         cu_seqlens,
         chunk_indices,
@@ -314,14 +321,14 @@ def inverse(
     _check_device(A)
     text = _plan_text(plan)
     if out is None:
-        result: Tensor = torch.ops.neumann_tril.inverse(A, text, output_dtype, compute_dtype, backend)
+        result: Tensor = _inverse(A, text, output_dtype, compute_dtype, backend)
         return result
     _check_tensor("out", out)
     if output_dtype not in (None, out.dtype):
         raise ValueError(f"output_dtype is {output_dtype}, but out has {out.dtype}")
     if torch.is_grad_enabled() and (A.requires_grad or out.requires_grad):
         raise ValueError("out does not support gradients; call without out, or under torch.no_grad()")
-    torch.ops.neumann_tril.inverse_out(A, out, text, compute_dtype, backend)
+    _inverse_out(A, out, text, compute_dtype, backend)
     return out
 
 
@@ -363,7 +370,7 @@ def solve_tril(
     for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
         if value is not None:
             _check_tensor(name, value)
-    result: Tensor = torch.ops.neumann_tril.solve_tril(
+    result: Tensor = _solve_tril(
         A,
         cu_seqlens,
         chunk_indices,
@@ -423,7 +430,7 @@ def explain(
     chosen: Resolved | None = None
     error = None
     try:
-        chosen = _backends.resolve(request, plan, backend)
+        chosen = _backend.resolve(request, plan, backend)
     except (BackendError, ValueError) as raised:
         error = str(raised)
     others = {}
@@ -431,7 +438,7 @@ def explain(
         if chosen is not None and name == chosen.backend.name:
             continue
         try:
-            outcome = _backends.rejection(name, request, plan)
+            outcome = _backend.rejection(name, request, plan)
         except ValueError as raised:
             outcome = str(raised)
         if isinstance(outcome, Resolved):
