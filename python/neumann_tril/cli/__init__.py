@@ -1,0 +1,36 @@
+"""The command line: `python -m neumann_tril demo|doctor|bench`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from . import bench, demo, doctor
+
+__all__ = ["main"]
+
+COMMANDS = {"demo": demo, "doctor": doctor, "bench": bench}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m neumann_tril",
+        description="Inverses of the chunk matrices of Gated DeltaNet, from matrix products.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.__doc__,
+        )
+        module.add_arguments(command)
+        command.add_argument("--json", metavar="FILE", help="also write all figures to FILE")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    status: int = COMMANDS[options.command].run(options)
+    return status
