@@ -9,7 +9,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +38,7 @@ SOLVE = "solve_triangular"
 COPY = "copy"
 METHODS = (OURS, SOLVE, "linalg.inv", "bmm plan", "row loop", COPY)
 
-# Entries of A beyond which the row loop of transformers, whose temporaries are as many at every row,
-# takes seconds; it is left out there.
+# Entries of A beyond which the row loop takes seconds, for its temporaries; it is left out there.
 ROW_LOOP_LIMIT = 2048 * 64 * 64
 
 
@@ -48,7 +47,9 @@ def machine() -> dict[str, Any]:
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as lines:
-            name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+            name = next(
+                line.split(":")[1].strip() for line in lines if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         pass
     return {
@@ -61,7 +62,7 @@ def machine() -> dict[str, Any]:
 
 
 def row_loop(A: Tensor) -> Tensor:
-    """The inverse row after row, as transformers does it up to 5.3 (torch_chunk_gated_delta_rule)."""
+    """The inverse row after row, as transformers has it up to 5.3."""
     x = -A.tril(-1)
     for i in range(1, A.shape[-1]):
         row = x[..., i, :i].clone()
@@ -113,7 +114,8 @@ def plan_by_bmm(A: Tensor, plan: Plan) -> Tensor:
 def solve_triangular(A: Tensor) -> Tensor:
     """The inverse as transformers gets it, by torch.linalg.solve_triangular in float32."""
     eye = torch.eye(A.shape[-1], device=A.device)
-    return torch.linalg.solve_triangular(A, eye, upper=False, unitriangular=True)
+    X: Tensor = torch.linalg.solve_triangular(A, eye, upper=False, unitriangular=True)
+    return X
 
 
 def calls_for(A: Tensor) -> dict[str, Callable[[], object]]:
@@ -140,12 +142,12 @@ def calls_for(A: Tensor) -> dict[str, Callable[[], object]]:
 
 
 def medians(
-    calls: dict[str, Callable[[], object]], budget: float = 0.2, rounds: int = 25
+    calls: Mapping[str, Callable[[], object]], budget: float = 0.2, rounds: int = 25
 ) -> dict[str, float]:
     """Median time of a call in seconds; the calls take turns, so that all see the same machine.
 
-    Calls so short that the clock matters are repeated within a turn. A call takes part in as many of the
-    rounds as its budget (seconds) allows, and in one at least.
+    Calls so short that the clock matters are repeated within a turn. A call takes part in as many
+    of the rounds as its budget (seconds) allows, and in one at least.
     """
     repeats, wanted = {}, {}
     for name, call in calls.items():
@@ -202,7 +204,7 @@ def cpu_table(
 ) -> Iterator[Timing]:
     """The lines of the CPU table, each as soon as it is measured.
 
-    Matrices have the gates of Qwen3.5-0.8B and keys of correlation 0.7; times do not depend on them.
+    Matrices have the gates of Qwen3.5-0.8B and keys of correlation 0.7.
     """
     for chunk_size in chunk_sizes:
         for count in counts:

@@ -84,7 +84,11 @@ def run(options: argparse.Namespace) -> int:
 def _table(timings: list[Timing]) -> Table:
     title = "Time of ours; how many times as long the others take"
     headers = ["dtype", "C", "matrices", "threads", "ours"]
-    headers += [name.replace("_", "_\n").replace(".", "\n.").replace(" ", "\n") for name in METHODS if name != OURS]
+    headers += [
+        name.replace("_", "_\n").replace(".", "\n.").replace(" ", "\n")
+        for name in METHODS
+        if name != OURS
+    ]
     table = plain_table(title, *headers)
     for timing in timings:
         shape = (timing.chunk_size, timing.count, timing.threads)

@@ -11,6 +11,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     )
     picture = _draw(curve, drawn, options.out)
     if picture is None:
-        console.print("No picture: matplotlib is missing; pip install 'neumann-tril\\[demo]'")
+        console.print("No picture: matplotlib is missing; pip install 'neumann-tril\\[plot]'")
     else:
         console.print(f"Accuracy against the correlation of keys: {picture}", soft_wrap=True)
     write_json(
@@ -153,8 +154,12 @@ def _emulated_methods(size: int, dtype: torch.dtype) -> Iterator[tuple[str, int 
         yield (
             f"plan {name}",
             plan.products,
-            lambda A, dtype, plan=plan: reference.inverse(A, plan, dtype),
+            partial(_by_plan, plan),
         )
+
+
+def _by_plan(plan: Plan, A: Tensor, dtype: torch.dtype) -> Tensor:
+    return reference.inverse(A, plan, dtype)
 
 
 def _layer_rows(size: int, options: argparse.Namespace) -> Iterator[Row]:
@@ -175,9 +180,9 @@ def _timed_rows(A: Tensor, size: int) -> Iterator[Row]:
     chunks = testing.split_chunks(A, size).flatten(0, 2)
     truth = testing.truth(chunks)
     plans = _named_plans(size, torch.float32)
-    calls: dict[str, Callable[[], Tensor]] = {SOLVE: lambda: solve_triangular(chunks)}
+    calls: dict[str, Callable[[], Tensor]] = {SOLVE: partial(solve_triangular, chunks)}
     for name, plan in plans.items():
-        calls[f"plan {name}"] = lambda plan=plan: solve_tril(A, plan=plan, backend="cpu")
+        calls[f"plan {name}"] = partial(solve_tril, A, plan=plan, backend="cpu")
     seconds = medians(calls, budget=1.0)
     for name, call in calls.items():
         X = call()
@@ -265,9 +270,8 @@ def _curve_points(size: int, rho: float, seed: int) -> list[dict[str, Any]]:
 
 
 def _draw(curve: list[dict[str, Any]], size: int, folder: Path) -> Path | None:
-    """Save the picture; None without matplotlib. Overflow and worse than -20 dB lie on the floor."""
+    """Save the picture; None without matplotlib. Below -20 dB all points lie on the floor."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return None
@@ -293,5 +297,5 @@ def _draw(curve: list[dict[str, Any]], size: int, folder: Path) -> Path | None:
     figure.suptitle(f"Accuracy of (I + A)^-1, C = {size}, gates of Qwen3.5-0.8B")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"accuracy_c{size}.png"
-    FigureCanvasAgg(figure).print_png(str(path))
+    figure.savefig(path)
     return path

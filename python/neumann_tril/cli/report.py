@@ -62,7 +62,13 @@ def progress_bar() -> Progress:
 
 def plain_table(title: str, label: str, *figures: str) -> Table:
     """A table that fits 80 columns: a column of labels on the left, figures on the right."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column(label)
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
