@@ -73,7 +73,12 @@ def run(options: argparse.Namespace) -> int:
     with progress_bar() as progress:
         for timing in progress.track(timings, total=steps, description="timing"):
             measured.append(timing)
-    console.print(_table(measured))
+    console.print(f"{machine_['processor']}, torch {machine_['torch']}")
+    console.print("Time of ours, and how many times as long the others take\n")
+    for dtype in options.dtypes:
+        for number in options.threads:
+            rows = [line for line in measured if (line.dtype, line.threads) == (dtype, number)]
+            console.print(_table(rows, f"{dtype}, {number} thread{'s' * (number > 1)}"))
     write_json(
         options.json,
         {"command": "bench", "machine": machine_, "rows": [_figures(line) for line in measured]},
@@ -81,9 +86,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _table(timings: list[Timing]) -> Table:
-    title = "Time of ours; how many times as long the others take"
-    headers = ["dtype", "C", "matrices", "threads", "ours"]
+def _table(timings: list[Timing], title: str) -> Table:
+    headers = ["C", "matrices", "ours"]
     headers += [
         name.replace("_", "_\n").replace(".", "\n.").replace(" ", "\n")
         for name in METHODS
@@ -91,8 +95,7 @@ def _table(timings: list[Timing]) -> Table:
     ]
     table = plain_table(title, *headers)
     for timing in timings:
-        shape = (timing.chunk_size, timing.count, timing.threads)
-        cells = [timing.dtype, *map(str, shape), duration(timing.seconds[OURS])]
+        cells = [str(timing.chunk_size), f"{timing.count:,}", duration(timing.seconds[OURS])]
         cells += [_ratio(timing, name) for name in METHODS if name != OURS]
         table.add_row(*cells)
     return table
