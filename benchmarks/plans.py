@@ -1,11 +1,11 @@
 """The sweep from which the plans "exact" and "fast" are chosen: worst SNR against products.
 
-Every plan is evaluated by the reference, with the roundings of its operands, on chunk matrices of every
-regime of `neumann_tril.testing`. Printed are the exact plans that no other beats: none with as few
-products and as narrow a band is more accurate. All of them, with the worst SNR of each regime, go into
-plans.json; plans.png shows them.
+Every plan is evaluated by the reference, with the roundings of its operands, on chunk matrices of
+every regime of `neumann_tril.testing`. For each number of products the most accurate exact plan is
+printed, if it beats all with fewer products, and the named plans. All plans, with the worst SNR of
+each regime, go into plans.json; plans.png shows the exact ones.
 
-    python benchmarks/plans.py [--chunk-sizes C ...] [--dtypes NAME ...] [--matrices N] [--out FOLDER]
+    python benchmarks/plans.py [--chunk-sizes C ...] [--dtypes NAME ...] [--matrices N] [--out DIR]
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from rich.table import Table
+
 from neumann_tril import reference, testing
 from neumann_tril.cli.report import (
     chunk_size,
@@ -29,7 +31,6 @@ from neumann_tril.cli.report import (
     write_json,
 )
 from neumann_tril.plan import MAX_SPLITS, Plan, plan_for
-from rich.table import Table
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 NAMES = ("exact", "fast", "paper")
@@ -95,26 +96,16 @@ def evaluate(plan: Plan, dtype: torch.dtype, A: torch.Tensor, truth: torch.Tenso
 
 
 def front(results: Sequence[Result]) -> list[Result]:
-    """The exact plans that no other beats in accuracy, products and bandwidth, to a decibel."""
-
-    def key(result: Result) -> tuple[int, int, float]:
-        worst = result.worst if math.isinf(result.worst) else round(result.worst)
-        return result.products, result.plan.bandwidth, -worst
-
+    """Named plans, and exact ones that beat by a decibel all with as few products."""
+    chosen: list[Result] = []
+    best = -math.inf
     exact = [result for result in results if result.exact]
-    return sorted(
-        (
-            result
-            for result in exact
-            if result.names
-            or not any(
-                all(a <= b for a, b in zip(key(other), key(result), strict=True))
-                and key(other) != key(result)
-                for other in exact
-            )
-        ),
-        key=key,
-    )
+    for result in sorted(exact, key=lambda r: (r.products, -r.worst, r.plan.bandwidth)):
+        if result.worst > best + 1:
+            chosen.append(result)
+            best = result.worst
+    chosen += [result for result in results if result.names and result not in chosen]
+    return sorted(chosen, key=lambda r: (r.products, r.worst))
 
 
 def table(results: Sequence[Result]) -> Table:
@@ -179,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results += group
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(
-        str(options.out / "plans.json"),
+        options.out / "plans.json",
         {"matrices": options.matrices, "results": [asdict(result) for result in results]},
     )
     draw(results, options.out / "plans.png")

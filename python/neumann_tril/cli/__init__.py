@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
+from ..backend import BackendError
 from . import bench, demo, doctor
+from .report import json_file
 
 __all__ = ["main"]
 
@@ -25,12 +28,18 @@ def _parser() -> argparse.ArgumentParser:
             description=module.__doc__,
         )
         module.add_arguments(command)
-        command.add_argument("--json", metavar="FILE", help="also write all figures to FILE")
+        command.add_argument(
+            "--json", type=json_file, metavar="FILE", help="also write all figures to FILE"
+        )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command; returns the exit status: 1 if it could not be done, 2 for bad arguments."""
     options = _parser().parse_args(arguments)
-    status: int = COMMANDS[options.command].run(options)
+    try:
+        status: int = COMMANDS[options.command].run(options)
+    except (BackendError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return status

@@ -6,49 +6,54 @@ import argparse
 import importlib.metadata
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from .. import backends, native
+from .. import __version__, _torch_import, backends, native
 from ..benchmark import machine
 from .report import console, write_json
 
 HELP = "what is installed and which backends work"
 
 AVAILABLE = "available"
-PACKAGES = ("neumann-tril", "torch", "numpy", "torch-npu", "matplotlib")
+PACKAGES = ("numpy", "torch-npu", "matplotlib")
 CANN_VARIABLES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME")
 CANN_FOLDERS = ("/usr/local/Ascend/cann", "/usr/local/Ascend/ascend-toolkit/latest")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none of its own."""
+    """None beside those of every command."""
 
 
 def run(options: argparse.Namespace) -> int:
     """0 if the native CPU backend works, 1 otherwise."""
     found = _found()
     status = backends()
-    table = Table(title="Installed", show_header=False)
-    for name, value in found.items():
-        table.add_row(name, str(value))
-    console.print(table)
-    table = Table(title="Backends")
-    for name in ("backend", "state"):
-        table.add_column(name)
-    for name, state in status.items():
-        table.add_row(name, str(state))
-    console.print(table)
+    _print("Installed", found)
+    _print("Backends", status)
     write_json(options.json, {"command": "doctor", "found": found, "backends": status})
     return 0 if status["cpu"] == AVAILABLE else 1
 
 
+def _print(title: str, lines: Mapping[str, object]) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.title, table.title_justify = title, "left"
+    for name, value in lines.items():
+        table.add_row(f"  {name}", escape(str(value)))
+    console.print(table)
+    console.print()
+
+
 def _found() -> dict[str, Any]:
-    found: dict[str, Any] = dict(machine())
+    found: dict[str, Any] = {"neumann-tril": __version__, **machine()}
     for package in PACKAGES:
         found[package] = _version(package)
+    if _torch_import.torch_npu_error:
+        found["torch-npu"] += f", does not load: {_torch_import.torch_npu_error}"
     found["native library"] = _native()
     found["CANN"] = _cann()
     return found

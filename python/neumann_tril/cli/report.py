@@ -13,7 +13,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-__all__ = ["chunk_size", "console", "correlation", "decibel", "duration", "positive", "write_json"]
+__all__ = [
+    "chunk_size",
+    "console",
+    "correlation",
+    "decibel",
+    "duration",
+    "json_file",
+    "plain_table",
+    "positive",
+    "progress_bar",
+    "write_json",
+]
 
 console = Console(highlight=False)
 
@@ -46,6 +57,14 @@ def correlation(text: str) -> float:
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text!r}")
     return value
+
+
+def json_file(text: str) -> Path:
+    """A file to write."""
+    path = Path(text)
+    if path.is_dir() or not text:
+        raise argparse.ArgumentTypeError(f"must be a file, got the folder {text!r}")
+    return path
 
 
 def progress_bar() -> Progress:
@@ -90,11 +109,10 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def write_json(path: str | None, figures: dict[str, Any]) -> None:
+def write_json(file: Path | None, figures: dict[str, Any]) -> None:
     """Write figures to a file, if there is one, and say so. Infinite numbers become strings."""
-    if path is None:
+    if file is None:
         return
-    file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(_plain(figures), indent=2, allow_nan=False) + "\n")
     console.print(f"Figures written to {file}", soft_wrap=True)
