@@ -1,0 +1,111 @@
+// nt_cpu_inverse: checks a call, picks its kernels and shares its matrices out to threads.
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "batch.h"
+#include "isa.h"
+#include "pool.h"
+
+namespace neumann_tril {
+namespace {
+
+constexpr size_t kItemSize[] = {2, 2, 4, 8};  // by dtype code
+
+// Entries of a batch that is done before another thread is awake: about 30 us of work.
+constexpr int64_t kInlineEntries = 1 << 16;
+
+constexpr int32_t kMaxThreads = 256;
+
+struct Release {
+    void operator()(void* p) const { std::free(p); }
+};
+
+// Memory the calling thread keeps for its calls, at least `bytes`; NULL if there is none left.
+void* thread_scratch(size_t bytes) {
+    thread_local std::unique_ptr<void, Release> scratch;
+    thread_local size_t size = 0;
+    if (size < bytes) {
+        scratch.reset(std::aligned_alloc(kCacheLine, bytes));
+        size = scratch ? bytes : 0;
+    }
+    return scratch.get();
+}
+
+struct Call {
+    const nt_chunks* chunks;
+    const void* a;
+    void* x;
+    size_t a_item, x_item;
+    Job job;
+    Invert invert;
+    size_t scratch_bytes;
+    void (*fence)();
+    char* scratch = nullptr;  // scratch_bytes for every slot
+};
+
+void invert_range(void* context, int slot, int64_t begin, int64_t end) {
+    const Call& call = *static_cast<const Call*>(context);
+    char* scratch = call.scratch + static_cast<size_t>(slot) * call.scratch_bytes;
+    ChunkIterator chunk(*call.chunks, call.job.plan.chunk_size, call.a, call.a_item, call.x,
+                        call.x_item, begin);
+    for (int64_t n = begin; n < end; ++n, ++chunk) call.invert(call.job, *chunk, scratch);
+    call.fence();
+}
+
+bool is_exact(const nt_plan& plan) {
+    const int32_t leaf = plan.chunk_size >> plan.splits;
+    return static_cast<int64_t>(plan.terms) * (plan.bandwidth + 1) >= leaf;
+}
+
+}  // namespace
+}  // namespace neumann_tril
+
+using namespace neumann_tril;
+
+extern "C" int32_t nt_version(void) { return NT_VERSION; }
+
+extern "C" const char* nt_cpu_isa(void) { return isa().name; }
+
+extern "C" const char* nt_cpu_inverse(const nt_plan* plan, const nt_chunks* chunks, const void* a,
+                                      int32_t a_dtype, void* x, int32_t x_dtype,
+                                      int32_t threads) {
+    if (const char* error = nt_plan_error(plan)) return error;
+    if (!chunks) return "chunks is NULL";
+    if (a_dtype < NT_FLOAT16 || a_dtype > NT_FLOAT64) return "a_dtype is not a dtype code";
+    if (x_dtype < NT_FLOAT16 || x_dtype > NT_FLOAT64) return "x_dtype is not a dtype code";
+    if (threads < 0) return "threads must not be negative";
+    int64_t count = 0;
+    if (const char* error = chunks_error(*chunks, plan->chunk_size, count)) return error;
+    if (count == 0) return nullptr;
+    if (!a) return "a is NULL";
+    if (!x) return "x is NULL";
+
+    const bool wide = a_dtype == NT_FLOAT64 || x_dtype == NT_FLOAT64;
+    const Kernels& kernels = wide ? isa().float64 : isa().float32;
+    const bool exact = is_exact(*plan);
+    const bool in_place = kItemSize[a_dtype] == kernels.item_size && chunks->a_column_stride == 1;
+    Call call = {chunks,
+                 a,
+                 x,
+                 kItemSize[a_dtype],
+                 kItemSize[x_dtype],
+                 {*plan, chunks->a_row_stride, chunks->a_column_stride, chunks->x_row_stride,
+                  chunks->x_column_stride, in_place, kernels.load[a_dtype], kernels.store[x_dtype]},
+                 exact ? kernels.exact : kernels.truncated,
+                 (exact ? kernels.exact_scratch : kernels.truncated_scratch) * kernels.item_size,
+                 kernels.fence};
+
+    const int64_t entries = plan->chunk_size * plan->chunk_size;
+    if (count * entries <= kInlineEntries) threads = 1;
+    if (threads == 0) threads = available_cores();
+    const int64_t least = std::max<int64_t>(1, kInlineEntries / entries);
+    const int64_t grain = std::max(least, count / (8 * static_cast<int64_t>(threads)));
+    threads = static_cast<int32_t>(std::min<int64_t>({threads, kMaxThreads, (count + grain - 1) / grain}));
+    call.scratch = static_cast<char*>(
+        thread_scratch(static_cast<size_t>(threads) * call.scratch_bytes));
+    if (!call.scratch) return "out of memory";
+    parallel_for(count, grain, threads, invert_range, &call);
+    return nullptr;
+}

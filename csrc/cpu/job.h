@@ -1,0 +1,72 @@
+// What the parts of the CPU backend share: a checked call, one chunk matrix, the kernels of an ISA.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "neumann_tril.h"
+
+namespace neumann_tril {
+
+constexpr int kMaxChunk = 128;
+constexpr int kCacheLine = 64;
+
+struct Half {
+    uint16_t bits;
+};
+struct BFloat16 {
+    uint16_t bits;
+};
+
+// One chunk matrix: its first entries and its number of valid rows.
+struct Chunk {
+    const void* a;
+    void* x;
+    int rows;
+};
+
+// Copies rows [first, first + count) of A, strictly lower part, to out[count][kMaxChunk].
+using LoadRows = void (*)(const void* a, ptrdiff_t row_stride, ptrdiff_t column_stride, int first,
+                          int count, void* out);
+
+// Where computed rows lie: column c of row r at data[c / panel * panel_stride + r * row_stride + c
+// % panel], with `panel` the numbers in a cache line (see tiles.h).
+struct RowSource {
+    const void* data;
+    ptrdiff_t panel_stride, row_stride;
+};
+
+// Writes rows [first, first + count) of a result of `columns` columns, zero above the diagonal.
+using StoreRows = void (*)(RowSource rows, int first, int count, int columns, void* x,
+                           ptrdiff_t row_stride, ptrdiff_t column_stride);
+
+// A checked call of nt_cpu_inverse, as every thread sees it.
+struct Job {
+    nt_plan plan;
+    ptrdiff_t a_row_stride, a_column_stride;
+    ptrdiff_t x_row_stride, x_column_stride;
+    bool a_in_place;  // rows of A can be read where they are: computation dtype, unit stride
+    LoadRows load;
+    StoreRows store;
+};
+
+// Inverts one chunk with `scratch`, kCacheLine-aligned.
+using Invert = void (*)(const Job& job, const Chunk& chunk, void* scratch);
+
+// The kernels of a computation dtype, compiled for one instruction set.
+struct Kernels {
+    size_t item_size;
+    Invert exact, truncated;
+    size_t exact_scratch, truncated_scratch;  // in items, for the largest chunk
+    LoadRows load[4];                         // by dtype code; NULL where not used
+    StoreRows store[4];
+    StoreRows stream[4];  // past the caches; rows aligned to kCacheLine, unit column stride
+    void (*fence)();      // orders streamed rows before what the thread writes next
+};
+
+struct Isa {
+    const char* name;
+    Kernels float32, float64;
+};
+
+}  // namespace neumann_tril

@@ -1,0 +1,87 @@
+// Vectors of 512 bits: AVX-512 F, BW, DQ and VL.
+#pragma once
+
+#include <immintrin.h>
+
+#include "job.h"
+
+namespace neumann_tril::NT_ISA {
+
+constexpr int kRows = 8;  // rows of a register block: one vector fills a cache line
+
+template <class T>
+struct Vec;
+template <>
+struct Vec<float> {
+    static constexpr int lanes = 16;
+    __m512 v;
+};
+template <>
+struct Vec<double> {
+    static constexpr int lanes = 8;
+    __m512d v;
+};
+using F = Vec<float>;
+using D = Vec<double>;
+
+inline F load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline D load(const double* p) { return {_mm512_loadu_pd(p)}; }
+inline F load(const Half* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline F load(const BFloat16* p) {
+    const __m512i wide =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
+
+inline __m256i to_half(F a) { return _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT); }
+inline __m256i to_bfloat16(F a) {
+    const __m512i bits = _mm512_castps_si512(a.v);
+    const __m512i high = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+    const __m512i bias = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, bias), 16);
+    const __m512i quiet = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
+    const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+    return _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(nan, rounded, quiet));
+}
+
+inline void store(float* p, F a) { _mm512_storeu_ps(p, a.v); }
+inline void store(double* p, D a) { _mm512_storeu_pd(p, a.v); }
+inline void store(Half* p, F a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_half(a)); }
+inline void store(BFloat16* p, F a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_bfloat16(a));
+}
+inline void stream(float* p, F a) { _mm512_stream_ps(p, a.v); }
+inline void stream(double* p, D a) { _mm512_stream_pd(p, a.v); }
+inline void stream(Half* p, F a) { _mm256_stream_si256(reinterpret_cast<__m256i*>(p), to_half(a)); }
+inline void stream(BFloat16* p, F a) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), to_bfloat16(a));
+}
+inline void fence() { _mm_sfence(); }
+
+inline F broadcast(float a) { return {_mm512_set1_ps(a)}; }
+inline D broadcast(double a) { return {_mm512_set1_pd(a)}; }
+inline F add(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline D add(D a, D b) { return {_mm512_add_pd(a.v, b.v)}; }
+// c + a * b and c - a * b, rounded once.
+inline F multiply_add(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline D multiply_add(D a, D b, D c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+inline F multiply_subtract(F a, F b, F c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
+inline D multiply_subtract(D a, D b, D c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
+// (a & keep) | fill, bit by bit.
+inline F mask(F a, F keep, F fill) {
+    return {_mm512_or_ps(_mm512_and_ps(a.v, keep.v), fill.v)};
+}
+inline D mask(D a, D keep, D fill) {
+    return {_mm512_or_pd(_mm512_and_pd(a.v, keep.v), fill.v)};
+}
+
+#define NT_SCALAR_HALF  // F16C converts single numbers, too
+inline float widen(Half a) { return _cvtsh_ss(a.bits); }
+inline Half round_to_half(float a) {
+    return {static_cast<uint16_t>(_cvtss_sh(a, _MM_FROUND_TO_NEAREST_INT))};
+}
+
+}  // namespace neumann_tril::NT_ISA

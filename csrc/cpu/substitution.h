@@ -1,0 +1,75 @@
+// The exact inverse X = (I + A)^-1 by forward substitution, for any plan that is exact.
+//
+//     for each block of R rows i:                                 (from the top)
+//         for each panel of columns j up to the diagonal:
+//             x = -A[i, j:i] X[j:i, panel]                        (X vanishes above its diagonal)
+//             for r in block: x[r] -= A[r, i:r] x[i:r]            (x[r] unit lower triangular)
+//
+// Every entry is 0 - A[i,j] X[j,j] - ... - A[i,i-1] X[i-1,j] in this order, each step rounded
+// once: the row substitution itself, whatever R, the vector length or the chunk's valid rows.
+#pragma once
+
+#include "tiles.h"
+
+namespace neumann_tril::NT_ISA {
+
+// Solves rows [i, i + R) of X; row r of the block of A is a[r * a_row], R divides i.
+template <class T, int R>
+inline void solve_rows(const T* a, ptrdiff_t a_row, Tiles<T> x, int i) {
+    constexpr int lanes = Vec<T>::lanes;
+    T* panel = x.data;
+    for (int j = 0; j <= i; j += kPanel<T>, panel += x.panel_stride) {
+        Strip<T, R> s = zero_strip<T, R>();
+        add_product<-1>(s, a, a_row, panel, x.row_stride, j, i);
+        const bool on_diagonal = i - j < kPanel<T>;
+        for (int r = 0; r < R; ++r) {
+            for (int k = 0; k < r; ++k) {
+                const Vec<T> scale = broadcast(a[r * a_row + i + k]);
+                for (int v = 0; v < kVectors<T>; ++v)
+                    s.v[r][v] = multiply_subtract(scale, s.v[k][v], s.v[r][v]);
+            }
+            if (on_diagonal) make_unit_lower<T>(s.v[r], i + r - j);
+            for (int v = 0; v < kVectors<T>; ++v)
+                store(panel + (i + r) * x.row_stride + v * lanes, s.v[r][v]);
+        }
+    }
+}
+
+// Rows of A in the computation dtype: where they are, or copied to `buffer`.
+template <class T>
+struct Rows {
+    const T* data;
+    ptrdiff_t stride;
+};
+template <class T>
+inline Rows<T> rows_of(const Job& job, const Chunk& chunk, int first, int count, T* buffer) {
+    if (job.a_in_place) {
+        return {static_cast<const T*>(chunk.a) + first * job.a_row_stride, job.a_row_stride};
+    }
+    job.load(chunk.a, job.a_row_stride, job.a_column_stride, first, count, buffer);
+    return {buffer, kMaxChunk};
+}
+
+template <class T, int R>
+inline void invert_rows(const Job& job, const Chunk& chunk, int i, Tiles<T> x, T* buffer) {
+    const Rows<T> a = rows_of(job, chunk, i, R, buffer);
+    solve_rows<T, R>(a.data, a.stride, x, i);
+    job.store({x.data, x.panel_stride, x.row_stride}, i, R, job.plan.chunk_size, chunk.x,
+              job.x_row_stride, job.x_column_stride);
+}
+
+template <class T>
+constexpr size_t kExactScratch = (kMaxChunk + kRows) * kMaxChunk;
+
+// An Invert. Columns of a panel are contiguous in scratch: no two rows share a cache set early.
+template <class T>
+void invert_exact(const Job& job, const Chunk& chunk, void* scratch) {
+    const int n = job.plan.chunk_size;
+    const Tiles<T> x{static_cast<T*>(scratch), n * kPanel<T>, kPanel<T>};
+    T* buffer = x.data + kMaxChunk * kMaxChunk;
+    int i = 0;
+    for (; i + kRows <= chunk.rows; i += kRows) invert_rows<T, kRows>(job, chunk, i, x, buffer);
+    for (; i < chunk.rows; ++i) invert_rows<T, 1>(job, chunk, i, x, buffer);
+}
+
+}  // namespace neumann_tril::NT_ISA
