@@ -31,6 +31,7 @@ __all__ = [
     "plan_by_bmm",
     "row_loop",
     "solve_triangular",
+    "torch_threads",
 ]
 
 OURS = "neumann_tril"
@@ -151,8 +152,9 @@ def medians(
     """
     repeats, wanted = {}, {}
     for name, call in calls.items():
-        call()
         estimate = _time(call, 1)
+        if estimate < budget:  # the first call warms up; a long one is not made a third time
+            estimate = _time(call, 1)
         repeats[name] = max(1, min(1000, int(1e-3 / estimate)))
         wanted[name] = max(1, min(rounds, int(budget / (estimate * repeats[name]))))
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -172,6 +174,7 @@ def _time(call: Callable[[], object], repeats: int) -> float:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
+    """Let torch, and our CPU backend with it, use this many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 from .. import reference, testing
-from ..benchmark import SOLVE, machine, medians, solve_triangular
+from ..benchmark import SOLVE, machine, medians, solve_triangular, torch_threads
 from ..operator import solve_tril
 from ..plan import Plan, plan_for
 from ..testing import Regime
@@ -83,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
     rows: list[Row] = []
     curve: list[dict[str, Any]] = []
     steps = len(options.chunk_sizes) * (1 + _emulated_rows()) + len(CURVE)
-    with progress_bar() as progress, torch.no_grad():
+    # One thread: torch's small batched products stall for seconds when a core is taken away.
+    with progress_bar() as progress, torch.no_grad(), torch_threads(1):
         task = progress.add_task("", total=steps)
         for size in options.chunk_sizes:
             progress.update(task, description=f"C = {size}: the layer")
@@ -108,8 +109,8 @@ def run(options: argparse.Namespace) -> int:
     console.print(
         "SNR against the float64 inverse of A as the method gets it; results are kept in float32. "
         "Emulated: every product's operands are rounded, its sums exact, then rounded to float32. "
-        f"Times: {torch.get_num_threads()} threads; plans by solve_tril, straight from and to "
-        "(B, T, H, C); torch's from matrices already lying side by side.",
+        "Times: one thread; plans by solve_tril, straight from and to (B, T, H, C); torch's from "
+        "matrices already lying side by side.",
     )
     picture = _draw(curve, drawn, options.out)
     if picture is None:
@@ -121,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
         {
             "command": "demo",
             "machine": machine(),
-            "threads": torch.get_num_threads(),
+            "threads": 1,
             "tokens": options.tokens,
             "heads": options.heads,
             "rho": options.rho,
