@@ -21,6 +21,7 @@ import torch
 from rich.table import Table
 
 from neumann_tril import reference, testing
+from neumann_tril.benchmark import torch_threads
 from neumann_tril.cli.report import (
     chunk_size,
     console,
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = [(size, DTYPES[name]) for size in options.chunk_sizes for name in options.dtypes]
     total = sum(len(list(candidates(size, dtype))) for size, dtype in cases)
     results: list[Result] = []
-    with progress_bar() as progress, torch.no_grad():
+    with progress_bar() as progress, torch.no_grad(), torch_threads(1):
         task = progress.add_task("", total=total)
         for size, dtype in cases:
             A = torch.stack(

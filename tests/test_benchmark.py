@@ -126,13 +126,13 @@ def test_cpu_script(tmp_path):
 
 def test_plan_sweep(tmp_path):
     out = script(
-        *("plans.py", "--chunk-sizes", 16, 32, "--dtypes", "float16", "--matrices", 8),
+        *("plans.py", "--chunk-sizes", 32, "--dtypes", "float16", "--matrices", 8),
         *("--out", tmp_path),
     )
     assert "C = 32, float16 operands" in out
     results = json.loads((tmp_path / "plans.json").read_text())["results"]
     assert (tmp_path / "plans.png").stat().st_size > 0
-    named = {name: r for r in results for name in r["names"] if r["plan"]["chunk_size"] == 32}
+    named = {name: r for r in results for name in r["names"]}
     assert set(named) == {"exact", "fast", "paper"}
     for result in results:
         assert set(result["regimes"]) == set(testing.REGIMES)

@@ -26,6 +26,7 @@ __all__ = [
     "Timing",
     "calls_for",
     "cpu_table",
+    "linalg_inverse",
     "machine",
     "medians",
     "plan_by_bmm",
@@ -112,34 +113,47 @@ def plan_by_bmm(A: Tensor, plan: Plan) -> Tensor:
     return X
 
 
-def solve_triangular(A: Tensor) -> Tensor:
+def solve_triangular(A: Tensor, out: Tensor) -> Tensor:
     """The inverse as transformers gets it, by torch.linalg.solve_triangular in float32."""
-    eye = torch.eye(A.shape[-1], device=A.device)
-    X: Tensor = torch.linalg.solve_triangular(A, eye, upper=False, unitriangular=True)
-    return X
+    eye = torch.eye(A.shape[-1])
+    torch.linalg.solve_triangular(A, eye, upper=False, unitriangular=True, out=out)
+    return out
 
 
-def calls_for(A: Tensor) -> dict[str, Callable[[], object]]:
+def linalg_inverse(A: Tensor, out: Tensor) -> Tensor:
+    """The inverse of a general matrix, by torch.linalg.inv."""
+    torch.linalg.inv(A + torch.eye(A.shape[-1]), out=out)
+    return out
+
+
+def calls_for(A: Tensor) -> dict[str, Callable[[], Tensor]]:
     """Calls that invert I + A by each of METHODS; A is (N, C, C), float32 or bfloat16.
 
-    Ours fills a tensor of A's dtype. The others compute in float32, as their users do, and convert
-    where A is not float32.
+    Every result has A's dtype. The others compute in float32, as their users do, and convert where
+    A is not float32. Results and converted matrices are preallocated where a method allows it.
     """
-    size = A.shape[-1]
-    plan = plan_for(size, "exact", torch.float32)
+    plan = plan_for(A.shape[-1], "exact", torch.float32)
     out = torch.empty_like(A)
-    eye = torch.eye(size)
-    calls: dict[str, Callable[[], object]] = {
+    if A.dtype == torch.float32:
+        calls: dict[str, Callable[[], Tensor]] = {
+            SOLVE: lambda: solve_triangular(A, out),
+            "linalg.inv": lambda: linalg_inverse(A, out),
+        }
+    else:
+        wide, result = A.float(), torch.empty(A.shape)
+        calls = {
+            SOLVE: lambda: out.copy_(solve_triangular(wide.copy_(A), result)),
+            "linalg.inv": lambda: out.copy_(linalg_inverse(wide.copy_(A), result)),
+        }
+    calls |= {
         OURS: lambda: inverse(A, backend="cpu", out=out),
-        SOLVE: lambda: solve_triangular(A.float()).to(A.dtype),
-        "linalg.inv": lambda: torch.linalg.inv(A.float() + eye).to(A.dtype),
         "bmm plan": lambda: plan_by_bmm(A.float(), plan).to(A.dtype),
         "row loop": lambda: row_loop(A.float()).to(A.dtype),
         COPY: lambda: out.copy_(A),
     }
     if A.numel() > ROW_LOOP_LIMIT:
         del calls["row loop"]
-    return calls
+    return {name: calls[name] for name in METHODS if name in calls}
 
 
 def medians(

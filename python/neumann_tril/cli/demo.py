@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import reference, testing
 from ..benchmark import SOLVE, machine, medians, solve_triangular, torch_threads
-from ..operator import solve_tril
+from ..operator import inverse, solve_tril
 from ..plan import Plan, plan_for
 from ..testing import Regime
 from .report import (
@@ -109,8 +109,7 @@ def run(options: argparse.Namespace) -> int:
     console.print(
         "SNR against the float64 inverse of A as the method gets it; results are kept in float32. "
         "Emulated: every product's operands are rounded, its sums exact, then rounded to float32. "
-        "Times: one thread; plans by solve_tril, straight from and to (B, T, H, C); torch's from "
-        "matrices already lying side by side.",
+        "Times: all matrices in one call, on one thread, into a preallocated result.",
     )
     picture = _draw(curve, drawn, options.out)
     if picture is None:
@@ -166,8 +165,8 @@ def _by_plan(plan: Plan, A: Tensor, dtype: torch.dtype) -> Tensor:
 def _layer_rows(size: int, options: argparse.Namespace) -> Iterator[Row]:
     regime = Regime(gates=GATES, rho=options.rho)
     A = testing.layer(regime, options.tokens, size, heads=options.heads, seed=options.seed)
-    yield from _timed_rows(A, size)
     chunks = testing.split_chunks(A, size).flatten(0, 1)
+    yield from _timed_rows(A, chunks.flatten(0, 1))
     # Whole chunks, all heads of each, evenly over the layer.
     wanted = max(1, min(len(chunks), options.emulated // options.heads))
     chosen = torch.linspace(0, len(chunks) - 1, wanted).long()
@@ -176,20 +175,22 @@ def _layer_rows(size: int, options: argparse.Namespace) -> Iterator[Row]:
         yield from _emulated_rows_of(sample, dtype)
 
 
-def _timed_rows(A: Tensor, size: int) -> Iterator[Row]:
-    """float32 on this CPU: the whole layer, from the layout that FLA gives it."""
-    chunks = testing.split_chunks(A, size).flatten(0, 2)
+def _timed_rows(A: Tensor, chunks: Tensor) -> Iterator[Row]:
+    """float32 on this CPU, for the whole layer: A (B, T, H, C), and its matrices (N, C, C)."""
+    size = A.shape[-1]
     truth = testing.truth(chunks)
     plans = _named_plans(size, torch.float32)
-    calls: dict[str, Callable[[], Tensor]] = {SOLVE: partial(solve_triangular, chunks)}
+    out = torch.empty_like(chunks)
+    calls = {SOLVE: partial(solve_triangular, chunks, out)}
     for name, plan in plans.items():
-        calls[f"plan {name}"] = partial(solve_tril, A, plan=plan, backend="cpu")
+        calls[name] = partial(inverse, chunks, plan, backend="cpu", out=out)
     seconds = medians(calls, budget=1.0)
-    for name, call in calls.items():
-        X = call()
-        X = X if name == SOLVE else testing.split_chunks(X, size).flatten(0, 2)
-        products = None if name == SOLVE else plans[name.removeprefix("plan ")].products
-        yield _row(name, "float32", products, X, truth, seconds[name], seconds[SOLVE])
+    baseline = seconds[SOLVE]
+    X = solve_triangular(chunks, out)
+    yield _row(SOLVE, "float32", None, X, truth, baseline, baseline)
+    for name, plan in plans.items():
+        X = testing.split_chunks(solve_tril(A, plan=plan, backend="cpu"), size).flatten(0, 2)
+        yield _row(f"plan {name}", "float32", plan.products, X, truth, seconds[name], baseline)
 
 
 def _emulated_rows_of(sample: Tensor, dtype: torch.dtype) -> Iterator[Row]:
