@@ -30,7 +30,9 @@ void product(int n, ptrdiff_t row, T* out, const T* start, Factor<T> f, Factor<T
             const int begin = j + g.first > 0 ? j + g.first : 0;
             Strip<T, kRows> s = zero_strip<T, kRows>();
             add_product<Sign>(s, f.data + i * row, row, g.data + j, row, begin, end);
+            NT_UNROLL
             for (int r = 0; r < kRows; ++r) {
+                NT_UNROLL
                 for (int v = 0; v < kVectors<T>; ++v) {
                     const ptrdiff_t at = (i + r) * row + j + v * lanes;
                     store(out + at, start ? add(load(start + at), s.v[r][v]) : s.v[r][v]);
