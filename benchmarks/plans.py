@@ -26,6 +26,7 @@ from neumann_tril.cli.report import (
     chunk_size,
     console,
     decibel,
+    folder,
     plain_table,
     positive,
     progress_bar,
@@ -150,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--chunk-sizes", type=chunk_size, nargs="+", default=[16, 32, 64, 128])
     parser.add_argument("--dtypes", choices=DTYPES, nargs="+", default=list(DTYPES))
     parser.add_argument("--matrices", type=positive, default=16, help="of each regime (16)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the files (out)")
+    parser.add_argument("--out", type=folder, default=Path("out"), help="folder of the files (out)")
     options = parser.parse_args(arguments)
 
     cases = [(size, DTYPES[name]) for size in options.chunk_sizes for name in options.dtypes]

@@ -58,6 +58,7 @@ def test_demo_figures(demo):
     timed = rows[64, "float32", "plan exact, fast"]
     assert timed["matrices"] == 3 * 16  # 130 tokens are three chunks, the last short
     assert timed["seconds"] > 0 and timed["speedup"] > 0
+    assert timed["worst"] > rows[64, "float32", "solve_triangular"]["worst"] - 3
     for operands in ("float16", "bfloat16"):
         ours = rows[64, operands, "plan exact"]
         assert (ours["matrices"], ours["finite"], ours["seconds"]) == (16, 1.0, None)
@@ -179,6 +180,7 @@ def test_bench(tmp_path):
         (["bench", "--threads", "-1"], "--threads: must be a positive integer, got '-1'"),
         (["bench", "--dtypes", "int8"], "--dtypes: invalid choice: 'int8'"),
         (["doctor", "--json", "."], "--json: must be a file, got the folder '.'"),
+        (["demo", "--out", __file__], "--out: must be a folder, got the file"),
         (["fly"], "invalid choice: 'fly'"),
         ([], "required: command"),
     ],

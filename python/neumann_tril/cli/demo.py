@@ -31,6 +31,7 @@ from .report import (
     correlation,
     decibel,
     duration,
+    folder,
     plain_table,
     positive,
     progress_bar,
@@ -60,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--emulated", type=positive, default=256, help="matrices that are emulated (256)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random layer (0)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the picture (out)")
+    parser.add_argument(
+        "--out", type=folder, default=Path("out"), help="folder of the picture (out)"
+    )
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,9 @@ def _layer_rows(size: int, options: argparse.Namespace) -> Iterator[Row]:
 def _timed_rows(A: Tensor, chunks: Tensor) -> Iterator[Row]:
     """float32 on this CPU, for the whole layer: A (B, T, H, C), and its matrices (N, C, C)."""
     size = A.shape[-1]
-    truth = testing.truth(chunks)
+    # A short last chunk has no inverse in its missing rows.
+    valid = testing.split_chunks(torch.ones_like(A), size).flatten(0, 2)
+    truth = testing.truth(chunks) * valid
     plans = _named_plans(size, torch.float32)
     out = torch.empty_like(chunks)
     calls = {SOLVE: partial(solve_triangular, chunks, out)}
@@ -186,7 +191,7 @@ def _timed_rows(A: Tensor, chunks: Tensor) -> Iterator[Row]:
         calls[name] = partial(inverse, chunks, plan, backend="cpu", out=out)
     seconds = medians(calls, budget=1.0)
     baseline = seconds[SOLVE]
-    X = solve_triangular(chunks, out)
+    X = solve_triangular(chunks, out) * valid
     yield _row(SOLVE, "float32", None, X, truth, baseline, baseline)
     for name, plan in plans.items():
         X = testing.split_chunks(solve_tril(A, plan=plan, backend="cpu"), size).flatten(0, 2)
@@ -271,7 +276,7 @@ def _curve_points(size: int, rho: float, seed: int) -> list[dict[str, Any]]:
     return points
 
 
-def _draw(curve: list[dict[str, Any]], size: int, folder: Path) -> Path | None:
+def _draw(curve: list[dict[str, Any]], size: int, directory: Path) -> Path | None:
     """Save the picture; None without matplotlib. Below -20 dB all points lie on the floor."""
     try:
         from matplotlib.figure import Figure
@@ -297,7 +302,7 @@ def _draw(curve: list[dict[str, Any]], size: int, folder: Path) -> Path | None:
     axes[0].set_ylabel("worst SNR of a chunk, dB")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     figure.suptitle(f"Accuracy of (I + A)^-1, C = {size}, gates of Qwen3.5-0.8B")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"accuracy_c{size}.png"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"accuracy_c{size}.png"
     figure.savefig(path)
     return path

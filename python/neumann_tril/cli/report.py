@@ -19,6 +19,7 @@ __all__ = [
     "correlation",
     "decibel",
     "duration",
+    "folder",
     "json_file",
     "plain_table",
     "positive",
@@ -64,6 +65,14 @@ def json_file(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not text:
         raise argparse.ArgumentTypeError(f"must be a file, got the folder {text!r}")
+    return path
+
+
+def folder(text: str) -> Path:
+    """A folder to write into, which need not exist yet."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a folder, got the file {text!r}")
     return path
 
 
