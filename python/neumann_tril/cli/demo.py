@@ -97,10 +97,10 @@ def run(options: argparse.Namespace) -> int:
                 if row.seconds is None:
                     progress.advance(task)
             progress.advance(task)
-        drawn = options.chunk_sizes[0]
+        drawn, count = options.chunk_sizes[0], min(options.emulated, CURVE_MATRICES)
         for rho in CURVE:
             progress.update(task, description=f"C = {drawn}: keys of correlation {rho:g}")
-            curve += _curve_points(drawn, rho, options.seed)
+            curve += _curve_points(drawn, rho, count, options.seed)
             progress.advance(task)
 
     console.print(
@@ -263,9 +263,9 @@ def _accuracy_cells(row: Row) -> tuple[str, str, str, str]:
     return row.method, products, decibel(row.worst), decibel(row.mean)
 
 
-def _curve_points(size: int, rho: float, seed: int) -> list[dict[str, Any]]:
+def _curve_points(size: int, rho: float, count: int, seed: int) -> list[dict[str, Any]]:
     """Worst SNR of every emulated method for one correlation of the keys."""
-    A = testing.chunk_matrices(Regime(gates=GATES, rho=rho), size, CURVE_MATRICES, seed=seed)
+    A = testing.chunk_matrices(Regime(gates=GATES, rho=rho), size, count, seed=seed)
     points = []
     for dtype in OPERANDS:
         truth = testing.truth(A.to(dtype))
