@@ -110,15 +110,15 @@ class Regime:
 
     def __post_init__(self) -> None:
         if self.gates not in GATES:
-            raise ValueError(f"gates must be one of {', '.join(GATES)}; got {self.gates!r}")
+            raise ValueError(f"gates must be one of {', '.join(GATES)}, got {self.gates!r}")
         if not 0.0 <= self.rho <= 1.0:
-            raise ValueError(f"rho must lie in 0..1; got {self.rho!r}")
+            raise ValueError(f"rho must lie in 0..1, got {self.rho!r}")
         if not 0.0 <= self.beta_scale <= 2.0:
-            raise ValueError(f"beta_scale must lie in 0..2; got {self.beta_scale!r}")
+            raise ValueError(f"beta_scale must lie in 0..2, got {self.beta_scale!r}")
         if self.distinct < 0:
-            raise ValueError(f"distinct must be 0 (all differ) or positive; got {self.distinct!r}")
+            raise ValueError(f"distinct must be 0 (all differ) or positive, got {self.distinct!r}")
         if self.key_size < 1:
-            raise ValueError(f"key_size must be positive; got {self.key_size!r}")
+            raise ValueError(f"key_size must be positive, got {self.key_size!r}")
 
     @property
     def heads(self) -> int:
@@ -160,13 +160,13 @@ def _regime(regime: str | Regime) -> Regime:
         return regime
     if regime in REGIMES:
         return REGIMES[regime]
-    raise ValueError(f"regime must be a Regime or one of {', '.join(REGIMES)}; got {regime!r}")
+    raise ValueError(f"regime must be a Regime or one of {', '.join(REGIMES)}, got {regime!r}")
 
 
 def _positive(**counts: int) -> None:
     for name, count in counts.items():
         if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a positive integer; got {count!r}")
+            raise ValueError(f"{name} must be a positive integer, got {count!r}")
 
 
 def _normal(generator: torch.Generator, *size: int) -> Tensor:
@@ -293,7 +293,7 @@ def layer(
 def split_chunks(x: Tensor, chunk_size: int) -> Tensor:
     """(B, T, H, C) to (B, N, H, C, C), a copy; the missing rows of a short last chunk are zero."""
     if x.ndim != 4 or x.shape[-1] != chunk_size:
-        raise ValueError(f"x must have shape (B, T, H, {chunk_size}); got {tuple(x.shape)}")
+        raise ValueError(f"x must have shape (B, T, H, {chunk_size}), got {tuple(x.shape)}")
     x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % chunk_size))
     batch, length, heads, _ = x.shape
     x = x.reshape(batch, length // chunk_size, chunk_size, heads, chunk_size)
