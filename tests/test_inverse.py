@@ -25,7 +25,10 @@ def substitution_bound(A: Tensor, unit: float) -> Tensor:
     M = A.double().tril(-1).abs() + torch.eye(n, dtype=torch.float64)
     gamma = n * unit / (1 - n * unit)
     # 1 + gamma: the bound has the computed X on the right; 2^-50: the truth is computed too.
-    return (gamma * (1 + gamma) + n * 2.0**-50) * (X @ M @ X)
+    bound = (gamma * (1 + gamma) + n * 2.0**-50) * (X @ M @ X)
+    # Products of small numbers underflow: half the smallest float32 each, n to an entry.
+    underflow = 2.0**-150 if unit == 2.0**-24 else 0.0
+    return bound + n * underflow * X @ torch.ones_like(X).tril()
 
 
 def solve_triangular(A: Tensor) -> Tensor:
@@ -75,16 +78,16 @@ def test_a_truncated_plan_gives_the_truncated_result(regime: str, plan: Plan) ->
     assert not plan.exact
     A = testing.chunk_matrices(regime, plan.chunk_size, 16, dtype=torch.float64)
     expected = reference.inverse(A, plan)
-    scale = expected.abs().amax((-2, -1), keepdim=True)
+    scale = expected.abs().amax((-2, -1), keepdim=True).clamp_min(1)
     unit64 = torch.finfo(torch.float64).eps
     condition = substitution_bound(A, unit64).amax((-2, -1), keepdim=True) / unit64
     X = nt.inverse(A, plan)
-    assert bool(((X - expected).abs() <= 64 * unit64 * condition * scale.clamp_min(1)).all())
+    assert bool(((X - expected).abs() <= 64 * unit64 * condition * scale).all())
     unit32 = torch.finfo(torch.float32).eps
     X32 = nt.inverse(A.float(), plan).double()
     expected32 = reference.inverse(A.float().double(), plan)
     difference = (X32 - expected32).abs()
-    assert bool((difference <= 64 * unit32 * condition * scale.clamp_min(1)).all())
+    assert bool((difference <= 64 * unit32 * condition * scale).all())
     # The truncation is there, and it is the plan's: far above the rounding.
     outside = (X - testing.truth(A)).abs().amax()
     assert outside > 1e-6
@@ -101,7 +104,9 @@ def test_every_chunk_size_and_dtype(backend: str, chunk_size: int) -> None:
             X = nt.inverse(A, output_dtype=output_dtype, backend=backend)
             assert X.dtype == (output_dtype or dtype)
             assert X.is_contiguous() and X.shape == A.shape
-            assert testing.snr(X, truth).min() >= testing.ceiling(truth, X.dtype).min() - 25
+            # Substitution keeps all but the last few of the 24 digits of float32.
+            floor = min(testing.ceiling(truth, X.dtype).min().item() - 3, 135)
+            assert testing.snr(X, truth).min() >= floor
             assert torch.equal(X, X.tril())
             assert torch.equal(X.diagonal(dim1=-2, dim2=-1), torch.ones(4, chunk_size, dtype=X.dtype))
 
@@ -197,7 +202,7 @@ def test_what_lies_on_and_above_the_diagonal_is_never_read(
 def test_threads_and_batch_mates_do_not_change_a_bit(plan: str, count: int) -> None:
     A = testing.chunk_matrices("qwen3-next rho 0.95", 64, count)
     results = []
-    for threads in (1, 2):
+    for threads in (2, 1):
         torch.set_num_threads(threads)
         results.append(nt.inverse(A, plan))
     assert torch.equal(*results)
@@ -270,8 +275,8 @@ def test_the_inverse_of_the_inverse_is_the_matrix(chunk_size: int, seed: int) ->
             ValueError,
             "out does not support gradients",
         ),
-        (lambda A: nt.inverse(A, out=A), ValueError, "out must not overlap A"),
-        (lambda A: nt.inverse(A, out=A[:1].expand(2, 16, 16)), ValueError, "out must not overlap"),
+        (lambda A: nt.inverse(A, out=A), ValueError, "out must not share memory with A"),
+        (lambda A: nt.inverse(A, out=A[:1].clone().expand(2, 16, 16)), ValueError, "out must not overlap"),
     ],
 )
 def test_bad_arguments_are_named(call, error: type, message: str) -> None:  # type: ignore[no-untyped-def]

@@ -53,27 +53,35 @@ def test_opcheck_solve_tril_backward() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("chunk_size", [16, 32])
-def test_gradients_of_inverse(backend: str, chunk_size: int) -> None:
-    A = matrices(2, chunk_size).requires_grad_()
-    assert gradcheck(lambda A: nt.inverse(A, backend=backend), A)
-    assert gradgradcheck(lambda A: nt.inverse(A[..., :16, :16].contiguous(), backend=backend), A)
+def test_gradients_of_inverse(backend: str) -> None:
+    A = matrices(1).requires_grad_()
+
+    def invert(A: Tensor) -> Tensor:
+        return nt.inverse(A, backend=backend)
+
+    assert gradcheck(invert, A, fast_mode=True)
+    assert gradgradcheck(invert, A, fast_mode=True)
+
+
+def test_gradients_of_inverse_entry_by_entry() -> None:
+    A = matrices(2).requires_grad_()
+    assert gradcheck(nt.inverse, A)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("layout", ["bthc", "bhtc", "thc", "htc"])
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("layout", "packed"),
+    [("bthc", False), ("bhtc", False), ("bthc", True), ("bhtc", True), ("thc", True), ("htc", True)],
+)
 def test_gradients_of_solve_tril(backend: str, layout: str, packed: bool) -> None:
-    if layout in ("thc", "htc") and not packed:
-        pytest.skip("this layout is packed")
-    A = testing.layer("qwen3-next rho 0.3", 21, 16, heads=1, dtype=torch.float64)
-    A = {"bthc": A, "bhtc": A.mT.mT.transpose(1, 2), "thc": A[0], "htc": A[0].transpose(0, 1)}[layout]
+    A = testing.layer("qwen3-next rho 0.3", 21, 16, heads=2, dtype=torch.float64)
+    A = {"bthc": A, "bhtc": A.transpose(1, 2), "thc": A[0], "htc": A[0].transpose(0, 1)}[layout]
     cu_seqlens = torch.tensor([0, 3, 3, 20]) if packed else None
 
     def solve(A: Tensor) -> Tensor:
         return nt.solve_tril(A, cu_seqlens, output_dtype=None, layout=layout, backend=backend)
 
-    assert gradcheck(solve, A.contiguous().requires_grad_())
+    assert gradcheck(solve, A.contiguous().requires_grad_(), fast_mode=backend == "reference")
 
 
 def test_second_derivative_of_solve_tril_is_refused() -> None:
@@ -175,16 +183,6 @@ def test_vmap_solve_tril(layout: str, in_dim: int) -> None:
 
     mapped = torch.vmap(solve, in_dims=in_dim)(A.movedim(0, in_dim))
     assert torch.equal(mapped, torch.stack([solve(a) for a in A]))
-
-
-def test_per_sample_gradients() -> None:
-    A = matrices(3, 16)
-
-    def loss(A: Tensor) -> Tensor:
-        return nt.inverse(A).square().sum()
-
-    per_sample = torch.vmap(torch.func.grad(loss))(A)
-    assert torch.allclose(per_sample, torch.func.grad(loss)(A))
 
 
 def test_meta_tensors_give_shapes() -> None:

@@ -93,15 +93,23 @@ def _inverse_kernel(
     return X
 
 
-def _inverse_out_kernel(
-    A: Tensor, out: Tensor, plan: str, compute_dtype: torch.dtype | None, backend: str | None
-) -> None:
-    _check_square(A)
+def _check_out(A: Tensor, out: Tensor) -> None:
     if out.shape != A.shape or out.device != A.device:
         raise ValueError(
             f"out must have A's shape {tuple(A.shape)} and device {A.device}, "
             f"got {tuple(out.shape)} on {out.device}"
         )
+    if out.untyped_storage().data_ptr() == A.untyped_storage().data_ptr() and A.numel():
+        raise ValueError("out must not share memory with A, but is a view of the same storage")
+    if any(stride == 0 and size > 1 for size, stride in zip(out.shape, out.stride(), strict=True)):
+        raise ValueError(f"out must not overlap itself, got strides {out.stride()}")
+
+
+def _inverse_out_kernel(
+    A: Tensor, out: Tensor, plan: str, compute_dtype: torch.dtype | None, backend: str | None
+) -> None:
+    _check_square(A)
+    _check_out(A, out)
     call = _resolve(A, plan, out.dtype, compute_dtype, backend)
     if A.numel():
         call.backend.run_dense(A, out, call.plan, call.compute_dtype)
@@ -308,7 +316,7 @@ def inverse(
             A or the result is, otherwise float32, on ``"cpu"`` and ``"reference"``).
         backend: see :func:`backends`; by A's device if None.
         out: tensor of A's shape that takes the result (its dtype is the output's); not
-            differentiable, and must not overlap A.
+            differentiable, and must not share A's memory.
 
     Returns:
         (..., C, C), contiguous (or ``out``); exactly zero above the diagonal.
