@@ -122,8 +122,9 @@ void truncated_plans_are_truncated() {
     const int settings[][5] = {{3, 8, 0, 0, 0}, {3, 4, 1, 0, 0}, {4, 3, 0, 0, 0}, {2, 1, 0, 0, 1},
                                {0, 7, 0, 0, 0}, {1, 2, 1, 1, 2}, {7, 1, 1, 2, 0}, {3, 2, 1, 3, 1},
                                {3, 8, 0, 1, 0}, {1, 6, 0, 0, 1}, {15, 1, 0, 0, 0}};
-    for (int n = 16; n <= 128; n += 16)
+    for (int n : {16, 32, 48, 64, 128})
         for (const auto& s : settings) {
+            if (n > 64 && s[3] == 0) continue;  // the reference takes its time
             const nt_plan plan = {n, s[0], s[1], s[2], s[3], s[4]};
             if (nt_plan_error(&plan)) continue;
             Matrix<Wide> a = random_matrix<Wide>(n, NT_FLOAT32, 0.15), size = a;
@@ -389,14 +390,16 @@ void check_layout(const Layout& layout, int n, const nt_plan& plan, int a_dtype,
 // Every layout gives the same numbers as matrices one by one, touches no element it need not, and
 // works with inaccessible memory right before and behind.
 void layouts_touch_only_their_elements() {
-    for (int n : {16, 48, 64, 128})
+    for (int n : {16, 48, 64})
         for (const Layout& layout : layouts(n))
             for (bool at_end : {false, true})
                 for (int a : kDtypes)
                     for (int x : kDtypes) {
+                        // Larger chunks take the same paths: two pairs with every dtype suffice.
+                        if (n > 16 && a + x != 3) continue;
                         check_layout(layout, n, exact_plan(n), a, x, at_end, 1);
-                        const nt_plan paper = {n, 1, 3, NT_FORM_SEQUENTIAL, n % 32 == 0, 1};
-                        if (n < 128) check_layout(layout, n, paper, a, x, at_end, 1);
+                        const nt_plan split = {n, 1, 3, NT_FORM_SEQUENTIAL, n % 32 == 0, 1};
+                        if (a + x == 3) check_layout(layout, n, split, a, x, at_end, 1);
                     }
 }
 

@@ -44,7 +44,7 @@ def run(program: list[str], isa: str) -> None:
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    options = ("-DNT_BUILD_TESTS=ON", "-DNT_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=RelWithDebInfo")
+    options = ("-DNT_BUILD_TESTS=ON", "-DNT_SANITIZE=ON", "-DCMAKE_CXX_FLAGS_RELEASE=-O1")
     return build(tmp_path_factory.mktemp("sanitized"), *options)
 
 
