@@ -1,4 +1,4 @@
-"""The native CPU kernels by themselves: a C++ test program, with sanitizers and for other machines."""
+"""The native CPU kernels: a C++ test program, under sanitizers and for other machines."""
 
 import ctypes
 import os
