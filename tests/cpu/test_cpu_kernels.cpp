@@ -1,4 +1,5 @@
-// Tests of the native CPU kernels through their C interface. Usage: test_cpu_kernels [NAME...]
+// Tests of the native CPU kernels through their C interface. Usage: test_cpu_kernels [NAME... |
+// -NAME...] runs the tests named, or all but those.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -626,8 +627,11 @@ int main(int argc, char** argv) {
     std::printf("isa %s\n", nt_cpu_isa());
     int failed = 0;
     for (const auto& test : kTests) {
-        bool wanted = argc == 1;
-        for (int i = 1; i < argc; ++i) wanted |= std::strcmp(argv[i], test.name) == 0;
+        bool wanted = argc == 1 || argv[1][0] == '-';
+        for (int i = 1; i < argc; ++i) {
+            wanted |= std::strcmp(argv[i], test.name) == 0;
+            wanted &= argv[i][0] != '-' || std::strcmp(argv[i] + 1, test.name) != 0;
+        }
         if (!wanted) continue;
         try {
             test.run();
