@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TORCH_NPU = ROOT / "build" / "torch_npu"
 
 needs_torch_npu = pytest.mark.skipif(
-    not (TORCH_NPU / "torch_npu").is_dir(), reason="build/torch_npu holds no torch_npu; see Makefile"
+    not (TORCH_NPU / "torch_npu").is_dir(),
+    reason="build/torch_npu holds no torch_npu; see Makefile",
 )
 
 USE = """
@@ -30,7 +31,9 @@ def python(code: str, *, torch_npu: bool = False, autoload: str | None = None) -
     """Run the code; its standard output."""
     environment = {k: v for k, v in os.environ.items() if k != "TORCH_DEVICE_BACKEND_AUTOLOAD"}
     paths = [str(TORCH_NPU)] if torch_npu else []
-    environment["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [*paths, *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     if autoload is not None:
         environment["TORCH_DEVICE_BACKEND_AUTOLOAD"] = autoload
     done = subprocess.run(
@@ -41,7 +44,9 @@ def python(code: str, *, torch_npu: bool = False, autoload: str | None = None) -
 
 
 def test_without_torch_npu() -> None:
-    code = "import neumann_tril, os" + USE + "print(os.environ.get('TORCH_DEVICE_BACKEND_AUTOLOAD'))"
+    code = (
+        "import neumann_tril, os" + USE + "print(os.environ.get('TORCH_DEVICE_BACKEND_AUTOLOAD'))"
+    )
     assert python(code) == "None"
 
 

@@ -71,7 +71,14 @@ def test_gradients_of_inverse_entry_by_entry() -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("layout", "packed"),
-    [("bthc", False), ("bhtc", False), ("bthc", True), ("bhtc", True), ("thc", True), ("htc", True)],
+    [
+        ("bthc", False),
+        ("bhtc", False),
+        ("bthc", True),
+        ("bhtc", True),
+        ("thc", True),
+        ("htc", True),
+    ],
 )
 def test_gradients_of_solve_tril(backend: str, layout: str, packed: bool) -> None:
     A = testing.layer("qwen3-next rho 0.3", 21, 16, heads=2, dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -39,7 +40,7 @@ def naive(A: Tensor, spans: list[tuple[int, int]]) -> Tensor:
 def spans_of(starts: list[int], chunk_size: int) -> list[tuple[int, int]]:
     """The chunks of packed sequences."""
     spans = []
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+    for begin, end in itertools.pairwise(starts):
         spans += [(t, min(t + chunk_size, end)) for t in range(begin, end, chunk_size)]
     return spans
 
@@ -47,7 +48,9 @@ def spans_of(starts: list[int], chunk_size: int) -> list[tuple[int, int]]:
 def check(X: Tensor, A: Tensor, spans: list[tuple[int, int]]) -> None:
     """Right to float32 rounding in every chunk, zero elsewhere, exactly."""
     expected = naive(A, spans)
-    torch.testing.assert_close(X.double(), expected, rtol=0, atol=2e-6 * expected.abs().max().item())
+    torch.testing.assert_close(
+        X.double(), expected, rtol=0, atol=2e-6 * expected.abs().max().item()
+    )
     assert torch.equal(X[expected == 0], torch.zeros_like(X[expected == 0]))
 
 
@@ -106,7 +109,7 @@ def test_prepared_chunk_indices(backend: str) -> None:
     starts, chunk_size = [0, 10, 74, 75, 150], 32
     A = testing.layer("qwen3-next rho 0.7", 150, chunk_size, heads=2)
     cu_seqlens = torch.tensor(starts)
-    counts = [-(-(b - a) // chunk_size) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    counts = [-(-(b - a) // chunk_size) for a, b in itertools.pairwise(starts)]
     indices = torch.tensor([(n, c) for n, count in enumerate(counts) for c in range(count)])
     full = nt.solve_tril(A, cu_seqlens, backend=backend)
     shuffled = indices[torch.randperm(len(indices))]
@@ -209,7 +212,11 @@ def test_empty_tensors(backend: str, shape: tuple[int, ...]) -> None:
         (lambda A, cu: nt.solve_tril(A[:1], [0, 64]), TypeError, "cu_seqlens must be a tensor"),
         (lambda A, cu: nt.solve_tril(A[:1], cu + 1), ValueError, "must start at 0.*T = 64"),
         (lambda A, cu: nt.solve_tril(A[:1], cu * 2), ValueError, r"end at most at T = 64, got \[0"),
-        (lambda A, cu: nt.solve_tril(A[:1], cu.flip(0) - 64), ValueError, "not decrease|start at 0"),
+        (
+            lambda A, cu: nt.solve_tril(A[:1], cu.flip(0) - 64),
+            ValueError,
+            "not decrease|start at 0",
+        ),
         (
             lambda A, cu: nt.solve_tril(A, None, torch.zeros(1, 2, dtype=torch.int64)),
             ValueError,

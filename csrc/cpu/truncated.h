@@ -77,7 +77,7 @@ template <class T>
 void evaluate_leaf(const nt_plan& plan, int n, ptrdiff_t row, const T* a, T* x, T* r, T* buffer,
                    T* other) {
     for (int i = 0; i < n; i += kRows)
-        solve_rows<T, kRows>(a + i * row, row, Tiles<T>{x, kPanel<T>, row}, i);
+        solve_rows<T, kRows>(a + i * row, row, Tiles<T>{x, kPanel<T>, row}, i, sum_block(n));
     const int band = plan.bandwidth + 1;
     if (plan.terms >= (n + band - 1) / band) return;
     copy_band(n, row, buffer, x, 0, band);

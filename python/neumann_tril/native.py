@@ -1,4 +1,4 @@
-"""The native library, reached through its C interface (``csrc/include/neumann_tril.h``) by ctypes."""
+"""The native library, reached by ctypes through its C interface, ``neumann_tril.h``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from torch import Tensor
 from .layout import ChunkTable
 from .plan import Plan
 
-__all__ = ["DTYPE_CODES", "Chunks", "cpu_inverse", "cpu_isa", "dense_chunks", "library", "time_chunks"]
+__all__ = [
+    "DTYPE_CODES",
+    "Chunks",
+    "cpu_inverse",
+    "cpu_isa",
+    "dense_chunks",
+    "library",
+    "time_chunks",
+]
 
 VERSION = 1
 MAX_DIMS = 8

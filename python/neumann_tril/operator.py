@@ -1,7 +1,7 @@
 """The operators ``neumann_tril::*`` and the functions that call them.
 
-Registered from Python, by schema, per dispatch key: CPU here; an NPU's key is PrivateUse1, for which
-:func:`register_kernels` is called by the code that knows that device.
+Registered from Python, by schema, per dispatch key: CPU here; an NPU's key is PrivateUse1, for
+which :func:`register_kernels` is called by the code that knows that device.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _check_square(A: Tensor) -> None:
     check_chunk_size(A.shape[-1])
 
 
-# --- kernels -------------------------------------------------------------------------------------
+# --- kernels -----------------------------------------------------------------------------------
 
 
 def _inverse_kernel(
@@ -171,7 +171,7 @@ def register_kernels(dispatch_key: str) -> None:
 register_kernels("CPU")
 
 
-# --- shapes ---------------------------------------------------------------------------------------
+# --- shapes ------------------------------------------------------------------------------------
 
 
 @torch.library.register_fake("neumann_tril::inverse", lib=_library)
@@ -197,7 +197,7 @@ def _(X, grad, cu_seqlens, chunk_indices, dtype, layout):  # type: ignore[no-unt
     return torch.empty(X.shape, dtype=dtype, device=X.device)
 
 
-# --- gradients --------------------------------------------------------------------------------------
+# --- gradients ---------------------------------------------------------------------------------
 
 
 def _input_gradient(X: Tensor, grad: Tensor) -> Tensor:
@@ -225,9 +225,7 @@ def _save_solve_tril(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate_solve_tril(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     X, cu_seqlens, chunk_indices = ctx.saved_tensors
-    dA = _solve_tril_backward(
-        X, grad, cu_seqlens, chunk_indices, ctx.dtype, ctx.layout
-    )
+    dA = _solve_tril_backward(X, grad, cu_seqlens, chunk_indices, ctx.dtype, ctx.layout)
     return dA, None, None, None, None, None, None, None
 
 
@@ -241,14 +239,17 @@ torch.library.register_autograd(
     "neumann_tril::inverse", _differentiate_inverse, setup_context=_save_inverse, lib=_library
 )
 torch.library.register_autograd(
-    "neumann_tril::solve_tril", _differentiate_solve_tril, setup_context=_save_solve_tril, lib=_library
+    "neumann_tril::solve_tril",
+    _differentiate_solve_tril,
+    setup_context=_save_solve_tril,
+    lib=_library,
 )
 torch.library.register_autograd(
     "neumann_tril::solve_tril_backward", _no_second_derivative, lib=_library
 )
 
 
-# --- vmap -------------------------------------------------------------------------------------------
+# --- vmap --------------------------------------------------------------------------------------
 
 
 def _vmap_inverse(info, in_dims, A, *rest):  # type: ignore[no-untyped-def]
@@ -280,7 +281,7 @@ torch.library.register_vmap("neumann_tril::inverse", _vmap_inverse, lib=_library
 torch.library.register_vmap("neumann_tril::solve_tril", _vmap_solve_tril, lib=_library)
 
 
-# --- functions --------------------------------------------------------------------------------------
+# --- functions ---------------------------------------------------------------------------------
 
 
 def _check_tensor(name: str, value: object) -> None:
@@ -335,7 +336,9 @@ def inverse(
     if output_dtype not in (None, out.dtype):
         raise ValueError(f"output_dtype is {output_dtype}, but out has {out.dtype}")
     if torch.is_grad_enabled() and (A.requires_grad or out.requires_grad):
-        raise ValueError("out does not support gradients; call without out, or under torch.no_grad()")
+        raise ValueError(
+            "out does not support gradients; call without out, or under torch.no_grad()"
+        )
     _inverse_out(A, out, text, compute_dtype, backend)
     return out
 
@@ -357,7 +360,8 @@ def solve_tril(
     fewer than C rows; its inverse is that of its leading square.
 
     Args:
-        A: (B, T, H, C), or as ``layout`` says, with any strides; dtypes and C as for :func:`inverse`.
+        A: (B, T, H, C), or as ``layout`` says, with any strides; dtypes and C as for
+            :func:`inverse`.
         cu_seqlens: (N + 1,) int32 or int64: starts of packed sequences and the end of the last,
             from 0, not decreasing, at most T; A's batch must be 1 then. Sequences may be empty.
         chunk_indices: (chunks, 2) as FLA's ``prepare_chunk_indices`` makes them; computed if None.

@@ -184,16 +184,23 @@ Matrix<T> combine(const Matrix<T>& a, T factor, const Matrix<T>& b) {
     return c;
 }
 
-// The inverse of I + A by row substitution, as each step of the kernels rounds it.
+// The inverse of I + A by row substitution, as each step of the kernels rounds it: the terms of an
+// entry in blocks that are summed on their own.
 template <class T>
 Matrix<T> substitute(const Matrix<T>& a, bool fused) {
+    const int block = a.n <= 64 ? 16 : 32;
     Matrix<T> x(a.n);
     for (int i = 0; i < a.n; ++i) {
         for (int j = 0; j < i; ++j) {
-            T sum = 0;
-            for (int k = j; k < i; ++k)
+            T total = 0, sum = 0;
+            for (int k = j; k < i; ++k) {
+                if (k % block == 0) {
+                    total += sum;
+                    sum = 0;
+                }
                 sum = fused ? std::fma(-a(i, k), x(k, j), sum) : sum - a(i, k) * x(k, j);
-            x(i, j) = sum;
+            }
+            x(i, j) = total + sum;
         }
         x(i, i) = 1;
     }
