@@ -3,8 +3,8 @@
 In :func:`error_bound` every quantity of a plan is dominated, entry by entry, by a polynomial in
 ``|A|`` with non-negative coefficients, cut at degree C because ``|A|^C = 0``; its value at
 ``norm(A)`` bounds the infinity norm. Truncation is carried as such a polynomial, rounding as a
-number: standard model of rounding, ``fl(x) = x (1 + d) + e`` with ``|d| <= u`` and ``|e| <= tiny`` (N. Higham, Accuracy and Stability
-of Numerical Algorithms, chapters 2, 3 and 8).
+number: standard model of rounding, ``fl(x) = x (1 + d) + e`` with ``|d| <= u`` and ``|e| <= tiny``
+(N. Higham, Accuracy and Stability of Numerical Algorithms, chapters 2, 3 and 8).
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def error_bound(plan: Plan, norm: float, compute_dtype: Any = "float64") -> floa
     """Bound on the infinity norm of ``X - (I + A)^-1`` over all A with ``norm(A) <= norm``.
 
     Covers truncation and every rounding of :func:`neumann_tril.reference.inverse`; A itself is
-    taken as representable in ``compute_dtype``. It holds for every matrix, and is therefore far above
-    the error of a typical one when ``norm`` is large.
+    taken as representable in ``compute_dtype``. It holds for every matrix, and is therefore far
+    above the error of a typical one when ``norm`` is large.
 
     Args:
         plan: the plan.
