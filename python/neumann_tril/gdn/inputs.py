@@ -1,0 +1,122 @@
+"""What the gated delta rule takes: checks, and the values that stand for what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Inputs", "check", "l2norm"]
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Checked arguments, with nothing left out.
+
+    q, k (B, T, H, K), v (B, T, HV, V), g, beta (B, T, HV); state (N, HV, K, V) in ``dtype``, in
+    which everything is computed; bounds the N + 1 ends of packed sequences, or None.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    g: Tensor
+    beta: Tensor
+    scale: float
+    state: Tensor
+    bounds: list[int] | None
+    dtype: torch.dtype
+
+
+def l2norm(x: Tensor, length: float = 1.0) -> Tensor:
+    """Vectors of this length along the last dimension, with the 1e-6 of FLA and transformers."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x * (torch.rsqrt(norm * norm + 1e-6) * length)
+
+
+def _shape(name: str, x: Tensor, axes: str, expected: tuple[int, ...]) -> None:
+    if tuple(x.shape) != expected:
+        raise ValueError(f"{name} must have shape {axes} = {expected}, got {tuple(x.shape)}")
+
+
+def _bounds(cu_seqlens: Tensor, batch: int, length: int) -> list[int]:
+    if not isinstance(cu_seqlens, Tensor):
+        raise TypeError(f"cu_seqlens must be a tensor, got {type(cu_seqlens).__name__}")
+    if cu_seqlens.dtype not in (torch.int32, torch.int64):
+        raise TypeError(f"cu_seqlens must be int32 or int64, got {cu_seqlens.dtype}")
+    if cu_seqlens.dim() != 1 or not len(cu_seqlens):
+        raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
+    if batch != 1:
+        raise ValueError(f"with cu_seqlens q must have B = 1 (packed sequences), got B = {batch}")
+    bounds: list[int] = cu_seqlens.tolist()
+    if bounds[0] != 0 or bounds[-1] > length or bounds != sorted(bounds):
+        shown = ", ".join(map(str, bounds[:16])) + (", ..." if len(bounds) > 16 else "")
+        raise ValueError(
+            f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
+            f"got [{shown}]"
+        )
+    return bounds
+
+
+def _check_tensors(**tensors: Tensor | None) -> None:
+    device = None
+    for name, x in tensors.items():
+        if x is None:
+            continue
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+        if x.dtype not in DTYPES:
+            accepted = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
+            raise ValueError(f"{name} must be one of {accepted}, got {x.dtype}")
+        device = device or x.device
+        if x.device != device:
+            raise ValueError(f"{name} must be on q's device {device}, got {x.device}")
+
+
+def check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    scale: float | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    dtype: torch.dtype | None = None,
+) -> Inputs:
+    """The arguments with their defaults filled in; ``dtype`` None: float32, or float64 if any is.
+
+    Raises:
+        TypeError, ValueError: an argument does not fit; the message names it.
+    """
+    _check_tensors(q=q, k=k, v=v, g=g, beta=beta, initial_state=initial_state)
+    if q.dim() != 4 or 0 in q.shape[2:]:
+        raise ValueError(f"q must have shape (B, T, H, K), got {tuple(q.shape)}")
+    batch, length, heads, key_size = q.shape
+    _shape("k", k, "(B, T, H, K)", (batch, length, heads, key_size))
+    if v.dim() != 4 or v.shape[:2] != q.shape[:2]:
+        raise ValueError(
+            f"v must have shape (B, T, HV, V) with B = {batch}, T = {length}, got {tuple(v.shape)}"
+        )
+    value_heads, value_size = v.shape[2:]
+    if not value_heads or value_heads % heads:
+        raise ValueError(f"v must have a multiple of q's {heads} heads, got {value_heads}")
+    _shape("beta", beta, "(B, T, HV)", (batch, length, value_heads))
+    if g is None:
+        g = beta.new_zeros(()).expand(beta.shape)
+    _shape("g", g, "(B, T, HV)", (batch, length, value_heads))
+    bounds = None if cu_seqlens is None else _bounds(cu_seqlens, batch, length)
+
+    if dtype is None:
+        wide = torch.float64 in (x.dtype for x in (q, k, v, g, beta))
+        dtype = torch.float64 if wide else torch.float32
+    count = batch if bounds is None else len(bounds) - 1
+    state_shape = (count, value_heads, key_size, value_size)
+    if initial_state is None:
+        initial_state = q.new_zeros(state_shape, dtype=dtype)
+    _shape("initial_state", initial_state, "(N, HV, K, V)", state_shape)
+    scale = key_size**-0.5 if scale is None else float(scale)
+    return Inputs(q, k, v, g, beta, scale, initial_state.to(dtype), bounds, dtype)
