@@ -10,9 +10,8 @@ G_i = exp(g_0 + ... + g_i), and the state S (K, V) that the chunk finds (all row
     o     = scale ((G q) S + (L * q k^T) D)
     S'    = G_last S + (L_last k)^T D           the state that the next chunk finds
 
-Only D and S' depend on the chunk before: two products per chunk in sequence. The rest is formed for
-a segment of several chunks at once; segments bound the memory that temporaries take at a time, which
-keeps them in a CPU's cache.
+Only D and S' wait for the chunk before: two products in sequence per chunk. The rest is formed for a
+segment of several chunks at once; a segment is as long as a CPU's cache holds its temporaries.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from torch.nn.functional import pad
 
 from ..operator import inverse
 from ..plan import Plan, check_chunk_size
-from .inputs import Inputs, check, l2norm
+from .inputs import check, l2norm
 from .packed import group_sequences
 
 __all__ = ["chunk_delta_rule", "chunk_gated_delta_rule"]
@@ -224,4 +223,5 @@ class _Rule:
 def _chunks(x: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     """(B, T, heads, D) to (n, B, heads, C, D), the last chunk filled up with zeros."""
     x = pad(x, (0, 0, 0, 0, 0, -x.shape[1] % size))
-    return x.unflatten(1, (-1, size)).movedim((1, 2), (0, 3)).to(dtype).contiguous()
+    chunks: Tensor = x.unflatten(1, (-1, size))
+    return chunks.movedim((1, 2), (0, 3)).to(dtype).contiguous()
