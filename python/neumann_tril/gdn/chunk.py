@@ -10,8 +10,8 @@ G_i = exp(g_0 + ... + g_i), and the state S (K, V) that the chunk finds (all row
     o     = scale ((G q) S + (L * q k^T) D)
     S'    = G_last S + (L_last k)^T D           the state that the next chunk finds
 
-Only D and S' wait for the chunk before: two products in sequence per chunk. The rest is formed for a
-segment of several chunks at once; a segment is as long as a CPU's cache holds its temporaries.
+Only D and S' wait for the chunk before: two products in sequence per chunk. The rest is formed
+for a segment of several chunks at once, as long as a CPU's cache holds its temporaries.
 """
 
 from __future__ import annotations
