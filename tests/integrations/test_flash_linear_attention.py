@@ -1,0 +1,133 @@
+"""The genuine package's dispatcher with our backend, on CPU tensors."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import neumann_tril as nt
+from neumann_tril import integrations, testing
+from neumann_tril.gdn import chunk_gated_delta_rule
+from neumann_tril.integrations.base import Settings
+from neumann_tril.integrations.flash_linear_attention import refusal
+
+pytest.importorskip("triton", reason="flash-linear-attention needs triton, which is not installed")
+pytest.importorskip("fla", reason="flash-linear-attention is not installed")
+
+
+@pytest.fixture
+def solve_tril() -> Callable[..., Tensor]:
+    module = importlib.import_module("fla.ops.utils.solve_tril")
+    return module.solve_tril  # type: ignore[no-any-return]
+
+
+def chunk_rows(length: int, chunk_size: int, heads: int = 2) -> Tensor:
+    """(1, T, H, C), as FLA holds chunk matrices."""
+    chunks = -(-length // chunk_size)
+    A = testing.chunk_matrices("qwen3.5-0.8b rho 0.3", chunk_size, heads * chunks)
+    rows = A.unflatten(0, (chunks, heads)).transpose(1, 2).flatten(0, 1)
+    return rows[None, :length].contiguous()
+
+
+@pytest.mark.parametrize("chunk_size", [16, 32, 64])
+def test_their_function_is_ours(solve_tril: Callable[..., Tensor], chunk_size: int) -> None:
+    A = chunk_rows(130, chunk_size)
+    with integrations.enable("flash_linear_attention"):
+        X = solve_tril(A)
+        half = solve_tril(A.bfloat16(), output_dtype=None)
+        fast = solve_tril(A=A, output_dtype=torch.float16)
+    assert X.dtype == torch.float32 and half.dtype == torch.bfloat16 and fast.dtype == torch.float16
+    assert torch.equal(X, nt.solve_tril(A))
+    tail = X[0, 130 - 130 % chunk_size :, :, 130 % chunk_size :]
+    assert not tail.any()
+
+
+def test_packed_sequences(solve_tril: Callable[..., Tensor]) -> None:
+    """With their own chunk_indices and without; rows of no sequence are zero."""
+    index = importlib.import_module("fla.ops.utils.index")
+    A = chunk_rows(140, 64)
+    cu_seqlens = torch.tensor([0, 70, 70, 130])
+    chunk_indices = index.prepare_chunk_indices(cu_seqlens, 64)
+    with integrations.enable("flash_linear_attention"):
+        X = solve_tril(A, cu_seqlens, chunk_indices, torch.float32)
+        assert torch.equal(X, solve_tril(A=A, cu_seqlens=cu_seqlens))
+    assert torch.equal(X, nt.solve_tril(A, cu_seqlens))
+    assert not X[0, 130:].any()
+
+
+def test_off_again(solve_tril: Callable[..., Tensor]) -> None:
+    """Disabled, a call reaches the package's own kernel, which cannot run on a CPU."""
+    A = chunk_rows(64, 64)
+    with integrations.enable("flash_linear_attention"):
+        solve_tril(A)
+    if not torch.cuda.is_available():
+        with pytest.raises(Exception):  # noqa: B017
+            solve_tril(A)
+
+
+def test_enabled_twice_it_is_registered_once(solve_tril: Callable[..., Tensor]) -> None:
+    for plan in ("exact", "fast", "exact"):
+        with integrations.enable("flash_linear_attention", plan=plan):
+            assert integrations.status()["flash_linear_attention"].enabled
+            assert torch.equal(solve_tril(A := chunk_rows(64, 64)), nt.solve_tril(A, plan=plan))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"A": torch.zeros(1, 8, 16)}, "A must be a (B, T, H, C) tensor"),
+        ({"A": torch.zeros(1, 8, 1, 48)}, "chunk size 48 is not among 16, 32, 64"),
+        ({"A": torch.zeros(1, 8, 1, 16, dtype=torch.int32)}, "A must be one of float16"),
+        ({"A": torch.zeros(1, 8, 1, 16, device="meta")}, "no backend for tensors on meta"),
+        ({"cu_seqlens": torch.tensor([0.0, 8.0])}, "cu_seqlens is torch.float32"),
+        ({"A": torch.zeros(2, 8, 1, 16), "cu_seqlens": torch.tensor([0, 8])}, "B = 1, got 2"),
+        ({"output_dtype": torch.int8}, "output_dtype must be one of"),
+        ({"settings": Settings(nt.plan_for(64, "exact"))}, "plan is for chunk size 64"),
+    ],
+)
+def test_refusals_have_reasons(arguments: dict[str, Any], reason: str) -> None:
+    defaults = {
+        "A": torch.zeros(1, 8, 1, 16),
+        "cu_seqlens": None,
+        "chunk_indices": None,
+        "output_dtype": torch.float32,
+        "settings": Settings(),
+    }
+    assert refusal(**defaults) is None  # type: ignore[arg-type]
+    found = refusal(**{**defaults, **arguments})  # type: ignore[arg-type]
+    assert found is not None and reason in found
+
+
+def test_refused_calls_go_to_the_package(solve_tril: Callable[..., Tensor]) -> None:
+    with integrations.enable("flash_linear_attention"), pytest.raises(Exception) as error:
+        solve_tril(torch.zeros(1, 64, 1, 48))
+    assert "neumann" not in str(error.value)
+
+
+@pytest.mark.parametrize("length", [1, 64, 100])
+def test_chunk_rule_against_their_naive_code(length: int) -> None:
+    """Both of their references, forward and gradients."""
+    pytest.importorskip("einops", reason="their naive code needs einops, which is not installed")
+    naive = importlib.import_module("fla.ops.gated_delta_rule.naive")
+    r = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, length, 2, 16, generator=r) for _ in range(3))
+    k = torch.nn.functional.normalize(k, dim=-1)
+    g = -torch.exp(torch.randn(2, length, 2, generator=r))
+    beta = torch.sigmoid(torch.randn(2, length, 2, generator=r))
+    state = torch.randn(2, 2, 16, 16, generator=r)
+    values = {"q": q, "k": k, "v": v, "g": g, "beta": beta, "initial_state": state}
+
+    def evaluate(rule: Callable[..., Any]) -> list[Tensor]:
+        leaves = {n: x.clone().requires_grad_() for n, x in values.items()}
+        o, final = rule(**leaves, output_final_state=True)
+        return [o, final, *torch.autograd.grad(o.sin().sum() + final.sum(), leaves.values())]
+
+    found = evaluate(chunk_gated_delta_rule)
+    for rule in (naive.naive_recurrent_gated_delta_rule, naive.naive_chunk_gated_delta_rule):
+        for x, y in zip(found, evaluate(rule), strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-4, atol=2e-5)

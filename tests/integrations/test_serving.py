@@ -1,0 +1,153 @@
+"""vLLM-Ascend and SGLang, which do not install here: doubles of the functions that they call.
+
+The doubles have the names, parameters and call sites of ``vllm_ascend/ops/triton/fla/chunk.py``
+and ``sgl_kernel_npu/fla/chunk.py``; their bodies are the plain mathematics.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import neumann_tril as nt
+from neumann_tril import integrations, testing
+from neumann_tril.integrations import INTEGRATIONS, UnsupportedVersionError
+from neumann_tril.integrations.sglang import tri_inv_fn
+from neumann_tril.integrations.vllm_ascend import register
+
+VLLM = "vllm_ascend.ops.triton.fla.chunk"
+SGLANG = "sgl_kernel_npu.fla.chunk"
+
+VLLM_NEW = """
+def solve_tril(A, cu_seqlens=None, chunk_indices_large_block=None, chunk_indices_bt=None,
+               output_dtype=torch.float):
+    raise RuntimeError("needs an NPU")
+
+def chunk_gated_delta_rule_fwd(A, cu_seqlens, large, bt, dtype):
+    return solve_tril(A=A, cu_seqlens=cu_seqlens, chunk_indices_large_block=large,
+                      chunk_indices_bt=bt, output_dtype=dtype)
+"""
+VLLM_OLD = """
+def solve_tril(A, cu_seqlens=None, output_dtype=torch.float):
+    raise RuntimeError("needs an NPU")
+
+def chunk_gated_delta_rule_fwd(A, cu_seqlens, large, bt, dtype):
+    return solve_tril(A=A, cu_seqlens=cu_seqlens, output_dtype=dtype)
+"""
+SGLANG_NOW = """
+def solve_tril_npu(A, cu_seqlens=None, output_dtype=torch.float):
+    raise RuntimeError("needs an NPU")
+
+solve_tril = solve_tril_npu
+
+def inv_tril_inplace(A):
+    raise RuntimeError("row by row")
+
+def chunk_gated_delta_rule_native(query, key, value, g, beta, chunk_size=64, initial_state=None,
+                                  output_final_state=False, use_qk_l2norm_in_kernel=False,
+                                  tri_inv_fn=inv_tril_inplace):
+    attn = -((key * beta[..., None]) @ key.mT).tril(-1)
+    return tri_inv_fn(attn)
+
+def chunk_gated_delta_rule_fwd(A, cu_seqlens, dtype):
+    return solve_tril(A=A, cu_seqlens=cu_seqlens, output_dtype=dtype)
+"""
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Make a module of this source importable, as if its package were installed."""
+    genuine = importlib.metadata.version
+    packages: set[str] = set()
+
+    def install(path: str, source: str) -> ModuleType:
+        parts = path.split(".")
+        for n in range(1, len(parts)):
+            monkeypatch.setitem(sys.modules, ".".join(parts[:n]), ModuleType(parts[n - 1]))
+        module = ModuleType(path)
+        exec("import torch\n" + source, vars(module))
+        monkeypatch.setitem(sys.modules, path, module)
+        packages.add(parts[0])
+        return module
+
+    def version(name: str) -> str:
+        return "0" if name.replace("-", "_") in packages else genuine(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    yield install
+    for integration in INTEGRATIONS.values():
+        integration.disable()
+
+
+def matrices(length: int = 128) -> Tensor:
+    A = testing.chunk_matrices("qwen3.5-0.8b rho 0.3", 64, length // 64)
+    return A.reshape(1, length, 1, 64)
+
+
+@pytest.mark.parametrize("source", [VLLM_NEW, VLLM_OLD])
+@pytest.mark.parametrize("packed", [False, True])
+def test_vllm_ascend(install: Any, source: str, packed: bool) -> None:
+    module = install(VLLM, source)
+    A = matrices()
+    cu_seqlens = torch.tensor([0, 70, 128]) if packed else None
+    bt = torch.tensor([[0, 0], [0, 1], [1, 0]]) if packed else None
+    large = torch.tensor([[0, 0], [1, 0]]) if packed else None
+    with integrations.enable("vllm_ascend"):
+        X = module.chunk_gated_delta_rule_fwd(A, cu_seqlens, large, bt, torch.bfloat16)
+    assert X.dtype == torch.bfloat16
+    assert torch.equal(X, nt.solve_tril(A, cu_seqlens, output_dtype=torch.bfloat16))
+    with pytest.raises(RuntimeError, match="needs an NPU"):
+        module.chunk_gated_delta_rule_fwd(A, cu_seqlens, large, bt, torch.bfloat16)
+
+
+def test_vllm_ascend_with_other_parameters_is_refused(install: Any) -> None:
+    install(VLLM, "def solve_tril(A, seqlens): pass")
+    with pytest.raises(UnsupportedVersionError, match=r"solve_tril takes A, seqlens"):
+        integrations.enable("vllm_ascend")
+    install(VLLM, "")
+    with pytest.raises(UnsupportedVersionError, match="has no solve_tril"):
+        integrations.enable("vllm_ascend")
+
+
+def test_the_plugin_is_opt_in(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(VLLM, VLLM_NEW)
+    monkeypatch.delenv("NEUMANN_TRIL_VLLM_ASCEND", raising=False)
+    register()
+    assert not integrations.status()["vllm_ascend"].enabled
+    monkeypatch.setenv("NEUMANN_TRIL_VLLM_ASCEND", "1")
+    register()
+    register()
+    assert integrations.status()["vllm_ascend"].enabled
+
+
+def test_sglang(install: Any) -> None:
+    module = install(SGLANG, SGLANG_NOW)
+    A = matrices()
+    k = torch.nn.functional.normalize(torch.randn(2, 64, 32, dtype=torch.float64), dim=-1)
+    beta = torch.rand(2, 64, dtype=torch.float64)
+    native = {"query": None, "key": k, "value": None, "g": None, "beta": beta}
+    with integrations.enable("sglang"):
+        X = module.chunk_gated_delta_rule_fwd(A, torch.tensor([0, 128]), torch.float16)
+        T = module.chunk_gated_delta_rule_native(**native)
+    assert torch.equal(X, nt.solve_tril(A, torch.tensor([0, 128]), output_dtype=torch.float16))
+    expected = torch.linalg.inv(torch.eye(64) + ((k * beta[..., None]) @ k.mT).tril(-1))
+    torch.testing.assert_close(T, expected)
+    with pytest.raises(RuntimeError, match="row by row"):
+        module.chunk_gated_delta_rule_native(**native)
+    with pytest.raises(RuntimeError, match="needs an NPU"):
+        module.chunk_gated_delta_rule_fwd(A, None, torch.float16)
+
+
+def test_tri_inv_fn_has_their_sign_and_leaves_its_argument() -> None:
+    A = -matrices().reshape(2, 64, 64)
+    before = A.clone()
+    X = tri_inv_fn()(A)
+    assert torch.equal(A, before)
+    torch.testing.assert_close(X @ (torch.eye(64) - A), torch.eye(64).expand(2, 64, 64))
