@@ -222,6 +222,7 @@ class _Rule:
 
 def _chunks(x: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     """(B, T, heads, D) to (n, B, heads, C, D), the last chunk filled up with zeros."""
-    x = pad(x, (0, 0, 0, 0, 0, -x.shape[1] % size))
+    if missing := -x.shape[1] % size:
+        x = pad(x, (0, 0, 0, 0, 0, missing))
     chunks: Tensor = x.unflatten(1, (-1, size))
     return chunks.movedim((1, 2), (0, 3)).to(dtype).contiguous()

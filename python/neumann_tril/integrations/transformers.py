@@ -117,9 +117,11 @@ class Transformers(Integration):
         names = tuple(inspect.signature(inspect.unwrap(function)).parameters)
         if names[: len(PARAMETERS)] != PARAMETERS:
             raise self.unsupported(f"{path}.{FUNCTION} takes {', '.join(names)}")
-        used = inspect.unwrap(cls.forward).__code__.co_names
-        if FUNCTION in used:
+        source = inspect.getsource(
+            cls
+        )  # of the class: not every wrapper of forward shows what it wraps
+        if f" {FUNCTION}(" in source:
             return Patch(f"{path}.{FUNCTION}", module, FUNCTION, rule)
-        if ATTRIBUTE in used:
+        if f" self.{ATTRIBUTE}(" in source:
             return Patch(f"{path}.{layer}.{ATTRIBUTE}", cls, ATTRIBUTE, _Cover(ATTRIBUTE, rule))
-        raise self.unsupported(f"{path}.{layer}.forward does not call {FUNCTION}")
+        raise self.unsupported(f"{path}.{layer} does not call {FUNCTION}")
