@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any
+import sys
 
 import torch
 from torch import Tensor
@@ -112,10 +112,12 @@ class FlashLinearAttention(Integration):
             module = importlib.import_module("fla.ops.utils.solve_tril")
         except ImportError as error:
             raise self.unsupported(f"it does not import here: {error}") from error
+        if not hasattr(module, "dispatch"):
+            raise self.unsupported("solve_tril has no registry of backends; from 0.5.2 on it has")
+        registry = sys.modules[module.dispatch.__module__]
         names = tuple(inspect.signature(inspect.unwrap(module.solve_tril)).parameters)
         if names != PARAMETERS:
             raise self.unsupported(f"solve_tril takes {', '.join(names)}")
-        registry = self._registry()
         if registry._DISPATCH_DISABLED:
             raise self.unsupported(
                 "FLA_DISABLE_BACKEND_DISPATCH was 1 when the package was imported"
@@ -127,13 +129,3 @@ class FlashLinearAttention(Integration):
             utils = importlib.import_module("fla.ops.utils.backends")
             utils.utils_registry.register(backend())
         return backend
-
-    def _registry(self) -> Any:
-        for name in ("fla.backends", "fla.ops.backends"):
-            try:
-                registry = importlib.import_module(name)
-            except ModuleNotFoundError:
-                continue
-            if hasattr(registry, "BaseBackend"):
-                return registry
-        raise self.unsupported("it has no registry of backends; 0.5.2 and 0.6 have one")
