@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from torch import Tensor
 import neumann_tril as nt
 from neumann_tril import integrations, testing
 from neumann_tril.gdn import chunk_gated_delta_rule
+from neumann_tril.integrations import UnsupportedVersionError
 from neumann_tril.integrations.base import Settings
-from neumann_tril.integrations.flash_linear_attention import refusal
+from neumann_tril.integrations.flash_linear_attention import FlashLinearAttention, refusal
 
 pytest.importorskip("triton", reason="flash-linear-attention needs triton, which is not installed")
 pytest.importorskip("fla", reason="flash-linear-attention is not installed")
@@ -131,3 +133,19 @@ def test_chunk_rule_against_their_naive_code(length: int) -> None:
     for rule in (naive.naive_recurrent_gated_delta_rule, naive.naive_chunk_gated_delta_rule):
         for x, y in zip(found, evaluate(rule), strict=True):
             torch.testing.assert_close(x, y, rtol=1e-4, atol=2e-5)
+
+
+def test_a_version_without_the_registry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("fla.ops.utils.solve_tril")
+    registry = sys.modules[module.dispatch.__module__]
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_DISPATCH_DISABLED", True)
+        with pytest.raises(UnsupportedVersionError, match="FLA_DISABLE_BACKEND_DISPATCH was 1"):
+            FlashLinearAttention().enable()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "solve_tril", lambda A, cu_seqlens: A)
+        with pytest.raises(UnsupportedVersionError, match="solve_tril takes A, cu_seqlens"):
+            FlashLinearAttention().enable()
+    monkeypatch.delattr(module, "dispatch")
+    with pytest.raises(UnsupportedVersionError, match="no registry of backends"):
+        FlashLinearAttention().enable()

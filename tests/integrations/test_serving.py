@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -125,6 +126,14 @@ def test_the_plugin_is_opt_in(install: Any, monkeypatch: pytest.MonkeyPatch) -> 
     register()
     register()
     assert integrations.status()["vllm_ascend"].enabled
+
+
+def test_the_plugin_is_declared() -> None:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    group = project.read_text().partition('[project.entry-points."vllm.general_plugins"]\n')[2]
+    name, _, target = group.splitlines()[0].partition(" = ")
+    entry = importlib.metadata.EntryPoint(name, target.strip('"'), "vllm.general_plugins")
+    assert name == "neumann_tril" and entry.load() is register
 
 
 def test_sglang(install: Any) -> None:
