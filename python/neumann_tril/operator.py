@@ -70,9 +70,10 @@ def _resolve(
 
 
 def _check_square(A: Tensor) -> None:
-    if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
-        raise ValueError(f"A must have shape (..., C, C), got {tuple(A.shape)}")
-    check_chunk_size(A.shape[-1])
+    shape = A.shape
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ValueError(f"A must have shape (..., C, C), got {tuple(shape)}")
+    check_chunk_size(shape[-1])
 
 
 # --- kernels -----------------------------------------------------------------------------------
