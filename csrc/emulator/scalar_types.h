@@ -3,8 +3,7 @@
 // `half` and `bfloat16_t` are compiler types on the device, hence the global namespace. `half`
 // converts implicitly from and to the built-in types, as it does there; `bfloat16_t` has no scalar
 // arithmetic on dav-2201, so its conversions are explicit (ToFloat, ToBfloat16).
-#ifndef NEUMANN_TRIL_EMULATOR_SCALAR_TYPES_H_
-#define NEUMANN_TRIL_EMULATOR_SCALAR_TYPES_H_
+#pragma once
 
 #include <algorithm>
 #include <cmath>
@@ -29,7 +28,7 @@ enum class RoundMode {
 
 }  // namespace AscendC
 
-namespace neumann_tril::emulator {
+namespace emulator {
 
 using AscendC::RoundMode;
 
@@ -38,7 +37,7 @@ using AscendC::RoundMode;
 enum class Overflow { kSaturate, kInfinity };
 
 template <typename To, typename From>
-To BitCast(const From& from) {
+To bit_cast(const From& from) {
     static_assert(sizeof(To) == sizeof(From) && std::is_trivially_copyable_v<From>);
     To to;
     std::memcpy(&to, &from, sizeof(to));
@@ -47,7 +46,7 @@ To BitCast(const From& from) {
 
 // x rounded to an integer, still as a floating-point number. `Real` must hold x exactly.
 template <typename Real>
-Real RoundToInteger(Real x, RoundMode mode) {
+Real round_to_integer(Real x, RoundMode mode) {
     switch (mode) {
         case RoundMode::CAST_FLOOR:
             return std::floor(x);
@@ -75,7 +74,7 @@ struct BinaryFormat {
     int min_exponent;
     int max_exponent;
 
-    double Largest() const {
+    double largest() const {
         return std::ldexp(2.0 - std::ldexp(1.0, -fraction_bits), max_exponent);
     }
 };
@@ -88,12 +87,12 @@ inline constexpr BinaryFormat kFloatFormat{23, -126, 127};
 // 754: to infinity, except that a mode which rounds towards zero on that side stops at the largest
 // number.
 template <typename Real>
-Real RoundToFormat(Real x, const BinaryFormat& format, RoundMode mode) {
+Real round_to_format(Real x, const BinaryFormat& format, RoundMode mode) {
     if (x == 0 || !std::isfinite(x)) return x;
     const int exponent = std::max(std::ilogb(x), format.min_exponent);
     const int quantum = exponent - format.fraction_bits;
-    const Real rounded = std::ldexp(RoundToInteger(std::ldexp(x, -quantum), mode), quantum);
-    const Real largest = static_cast<Real>(format.Largest());
+    const Real rounded = std::ldexp(round_to_integer(std::ldexp(x, -quantum), mode), quantum);
+    const Real largest = static_cast<Real>(format.largest());
     if (std::fabs(rounded) <= largest) return rounded;
     const bool towards_zero = mode == RoundMode::CAST_TRUNC || mode == RoundMode::CAST_ODD ||
                               (mode == RoundMode::CAST_FLOOR && x > 0) ||
@@ -103,7 +102,7 @@ Real RoundToFormat(Real x, const BinaryFormat& format, RoundMode mode) {
 
 // The integer `To` nearest to the (already integral) number x; NaN gives 0.
 template <typename To, typename Real>
-To SaturateToInteger(Real x) {
+To saturate_to_integer(Real x) {
     static_assert(std::is_integral_v<To>);
     if constexpr (std::is_floating_point_v<Real>) {
         if (std::isnan(x)) return 0;
@@ -127,43 +126,43 @@ To SaturateToInteger(Real x) {
 
 // float -> half, to nearest even: 13 digits fall away; adding 2^-14-scaled magic rounds subnormal
 // results.
-inline uint16_t HalfBitsFromFloat(float value) {
-    const uint32_t bits = BitCast<uint32_t>(value);
+inline uint16_t half_bits(float value) {
+    const uint32_t bits = bit_cast<uint32_t>(value);
     const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
     const uint32_t magnitude = bits & 0x7fffffffu;
     if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
     if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // >= 65520
     if (magnitude < 0x38800000u) {                                               // < 2^-14
         // 0.5 has a quantum of 2^-24, that of a subnormal half: the addition does the rounding.
-        const float shifted = BitCast<float>(magnitude) + 0.5f;
-        return static_cast<uint16_t>(sign | (BitCast<uint32_t>(shifted) - 0x3f000000u));
+        const float shifted = bit_cast<float>(magnitude) + 0.5f;
+        return static_cast<uint16_t>(sign | (bit_cast<uint32_t>(shifted) - 0x3f000000u));
     }
     const uint32_t odd = (magnitude >> 13) & 1u;
     return static_cast<uint16_t>(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
 }
 
-inline float FloatFromHalfBits(uint16_t bits) {
+inline float float_of_half_bits(uint16_t bits) {
     const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
     const uint32_t magnitude = bits & 0x7fffu;
     if (magnitude >= 0x7c00u)
-        return BitCast<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
-    if (magnitude >= 0x0400u) return BitCast<float>(sign | ((magnitude << 13) + 0x38000000u));
+        return bit_cast<float>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13));
+    if (magnitude >= 0x0400u) return bit_cast<float>(sign | ((magnitude << 13) + 0x38000000u));
     const float value = static_cast<float>(magnitude) * 0x1p-24f;
     return sign != 0 ? -value : value;
 }
 
-inline uint16_t Bfloat16BitsFromFloat(float value) {
-    const uint32_t bits = BitCast<uint32_t>(value);
+inline uint16_t bfloat16_bits(float value) {
+    const uint32_t bits = bit_cast<uint32_t>(value);
     if ((bits & 0x7fffffffu) > 0x7f800000u)
         return static_cast<uint16_t>((bits >> 16 & 0x8000u) | 0x7fc0u);
     return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-inline float FloatFromBfloat16Bits(uint16_t bits) {
-    return BitCast<float>(static_cast<uint32_t>(bits) << 16);
+inline float float_of_bfloat16_bits(uint16_t bits) {
+    return bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
 
-}  // namespace neumann_tril::emulator
+}  // namespace emulator
 
 // IEEE 754 binary16. Arithmetic forms the result in float and rounds it to nearest even, which
 // equals one rounding for + - * / (float has more than twice the digits).
@@ -172,16 +171,16 @@ struct half {
 
     half() = default;
     template <typename T, typename = std::enable_if_t<std::is_arithmetic_v<T>>>
-    constexpr half(T value) : bits(Round(value)) {}  // NOLINT: implicit, as on the device
-    operator float() const { return neumann_tril::emulator::FloatFromHalfBits(bits); }
+    constexpr half(T value) : bits(round_to_bits(value)) {}  // NOLINT: implicit, as on the device
+    operator float() const { return emulator::float_of_half_bits(bits); }
 
-    static half FromBits(uint16_t bits) {
+    static half from_bits(uint16_t bits) {
         half value;
         value.bits = bits;
         return value;
     }
 
-    half operator-() const { return FromBits(static_cast<uint16_t>(bits ^ 0x8000u)); }
+    half operator-() const { return from_bits(static_cast<uint16_t>(bits ^ 0x8000u)); }
     half& operator+=(float other) { return *this = half(float(*this) + other); }
     half& operator-=(float other) { return *this = half(float(*this) - other); }
     half& operator*=(float other) { return *this = half(float(*this) * other); }
@@ -189,40 +188,40 @@ struct half {
 
   private:
     template <typename T>
-    static uint16_t Round(T value) {
+    static uint16_t round_to_bits(T value) {
         // Wider sources go through round-to-odd, so that the second rounding is the only one that
         // counts.
         if constexpr (std::is_same_v<T, float> || sizeof(T) <= 2) {
-            return neumann_tril::emulator::HalfBitsFromFloat(static_cast<float>(value));
+            return emulator::half_bits(static_cast<float>(value));
         } else {
-            using namespace neumann_tril::emulator;
-            return HalfBitsFromFloat(static_cast<float>(RoundToFormat<long double>(
+            using namespace emulator;
+            return half_bits(static_cast<float>(round_to_format<long double>(
                 static_cast<long double>(value), kFloatFormat, RoundMode::CAST_ODD)));
         }
     }
 };
 
 // Templates that take exactly two halves: mixed operands then use the built-in float operators.
-#define NEUMANN_TRIL_HALF_OPERATOR(op)                                                           \
+#define EMULATOR_HALF_OPERATOR(op)                                                               \
     template <typename T>                                                                        \
     inline std::enable_if_t<std::is_same_v<T, half>, half> operator op(const T& a, const T& b) { \
         return half(float(a) op float(b));                                                       \
     }
-NEUMANN_TRIL_HALF_OPERATOR(+)
-NEUMANN_TRIL_HALF_OPERATOR(-)
-NEUMANN_TRIL_HALF_OPERATOR(*)
-NEUMANN_TRIL_HALF_OPERATOR(/)
-#undef NEUMANN_TRIL_HALF_OPERATOR
+EMULATOR_HALF_OPERATOR(+)
+EMULATOR_HALF_OPERATOR(-)
+EMULATOR_HALF_OPERATOR(*)
+EMULATOR_HALF_OPERATOR(/)
+#undef EMULATOR_HALF_OPERATOR
 
 // bfloat16: the upper half of a float.
 struct bfloat16_t {
     uint16_t bits;
 
     bfloat16_t() = default;
-    explicit bfloat16_t(float value) : bits(neumann_tril::emulator::Bfloat16BitsFromFloat(value)) {}
-    explicit operator float() const { return neumann_tril::emulator::FloatFromBfloat16Bits(bits); }
+    explicit bfloat16_t(float value) : bits(emulator::bfloat16_bits(value)) {}
+    explicit operator float() const { return emulator::float_of_bfloat16_bits(bits); }
 
-    static bfloat16_t FromBits(uint16_t bits) {
+    static bfloat16_t from_bits(uint16_t bits) {
         bfloat16_t value;
         value.bits = bits;
         return value;
@@ -241,7 +240,7 @@ inline bfloat16_t ToBfloat16(const float& value) { return bfloat16_t(value); }
 
 }  // namespace AscendC
 
-namespace neumann_tril::emulator {
+namespace emulator {
 
 template <typename T>
 inline constexpr bool kIsFloat16 = std::is_same_v<T, half> || std::is_same_v<T, bfloat16_t>;
@@ -250,7 +249,7 @@ inline constexpr bool kIsReal = kIsFloat16<T> || std::is_floating_point_v<T>;
 
 // The number a device element stands for, in a type that holds it exactly and computes like a host.
 template <typename T>
-auto Widen(T value) {
+auto widen(T value) {
     if constexpr (kIsFloat16<T>) {
         return static_cast<float>(value);
     } else {
@@ -260,15 +259,15 @@ auto Widen(T value) {
 
 // A wider result narrowed once to T, to nearest even, under the overflow rule of the core.
 template <typename T>
-T Narrow(float value, Overflow overflow) {
+T narrow(float value, Overflow overflow) {
     static_assert(kIsReal<T>);
     const T result = static_cast<T>(value);
     if constexpr (kIsFloat16<T>) {
         constexpr uint16_t infinity = std::is_same_v<T, half> ? 0x7c00u : 0x7f80u;
         const uint16_t magnitude = result.bits & 0x7fffu;
         if (overflow == Overflow::kSaturate && magnitude >= infinity) {
-            if (magnitude > infinity) return T::FromBits(0);
-            return T::FromBits(static_cast<uint16_t>((result.bits & 0x8000u) | (infinity - 1u)));
+            if (magnitude > infinity) return T::from_bits(0);
+            return T::from_bits(static_cast<uint16_t>((result.bits & 0x8000u) | (infinity - 1u)));
         }
     }
     return result;
@@ -277,25 +276,25 @@ T Narrow(float value, Overflow overflow) {
 // The conversion rule between two element types: one rounding in `mode`; integers saturate, NaN
 // becomes the integer 0; half and bfloat16_t results follow `overflow`.
 template <typename To, typename From>
-To ConvertScalar(From value, RoundMode mode, Overflow overflow) {
+To convert(From value, RoundMode mode, Overflow overflow) {
     const bool nearest_even = mode == RoundMode::CAST_NONE || mode == RoundMode::CAST_RINT;
     if constexpr (std::is_integral_v<To> && std::is_integral_v<From>) {
-        return SaturateToInteger<To>(value);
+        return saturate_to_integer<To>(value);
     } else if constexpr (std::is_integral_v<To>) {
-        return SaturateToInteger<To>(RoundToInteger(static_cast<double>(float(value)), mode));
+        return saturate_to_integer<To>(round_to_integer(static_cast<double>(float(value)), mode));
     } else if constexpr (std::is_same_v<To, From>) {
-        return static_cast<To>(RoundToInteger(static_cast<double>(float(value)), mode));
+        return static_cast<To>(round_to_integer(static_cast<double>(float(value)), mode));
     } else if constexpr (std::is_integral_v<From> && sizeof(From) == 8) {
         static_assert(std::is_same_v<To, float>);
         return static_cast<float>(
-            RoundToFormat(static_cast<long double>(value), kFloatFormat, mode));
+            round_to_format(static_cast<long double>(value), kFloatFormat, mode));
     } else {
         constexpr BinaryFormat format = std::is_same_v<To, half>         ? kHalfFormat
                                         : std::is_same_v<To, bfloat16_t> ? kBfloat16Format
                                                                          : kFloatFormat;
         // An integer of 32 bits is exact in double but not in float: it must be rounded by hand.
         if (nearest_even && !(std::is_integral_v<From> && sizeof(From) == 4)) {
-            return Narrow<To>(static_cast<float>(value), overflow);
+            return narrow<To>(static_cast<float>(value), overflow);
         }
         double wide;
         if constexpr (std::is_integral_v<From>) {
@@ -303,10 +302,8 @@ To ConvertScalar(From value, RoundMode mode, Overflow overflow) {
         } else {
             wide = static_cast<double>(static_cast<float>(value));
         }
-        return Narrow<To>(static_cast<float>(RoundToFormat(wide, format, mode)), overflow);
+        return narrow<To>(static_cast<float>(round_to_format(wide, format, mode)), overflow);
     }
 }
 
-}  // namespace neumann_tril::emulator
-
-#endif  // NEUMANN_TRIL_EMULATOR_SCALAR_TYPES_H_
+}  // namespace emulator
