@@ -1,0 +1,48 @@
+# Everything is set up in $(VENV) on first use; it needs Python 3.10 or newer and a C++17 compiler.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc cmake -type f)
+
+.PHONY: demo test bench lint format clean
+
+demo: $(VENV)/.package
+	$(BIN)/python -m neumann_tril demo
+
+test: $(VENV)/.package $(VENV)/.torch_npu
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.package
+	$(BIN)/python benchmarks/cpu.py
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files '*.h' '*.cpp' '*.hpp' '*.asc' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.h' '*.cpp' '*.hpp' '*.asc' | xargs $(BIN)/clang-format -i
+
+clean:
+	rm -rf build dist $(VENV) python/*.egg-info python/neumann_tril/*.so
+
+$(VENV)/.torch: requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -r requirements-dev.txt
+	touch $@
+
+$(VENV)/.package: $(VENV)/.torch $(SOURCES)
+	$(BIN)/pip install -q -e '.[test]'
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.package
+	$(BIN)/pip install -q -e '.[lint]'
+	touch $@
+
+# torch_npu loads itself into every `import torch`, so it lives beside the environment, not in it.
+$(VENV)/.torch_npu: $(VENV)/.torch
+	$(BIN)/pip install -q --no-deps --target build/torch_npu torch_npu==2.13.0
+	touch $@

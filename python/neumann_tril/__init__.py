@@ -1,0 +1,25 @@
+"""The inverse of ``I + A`` for the chunk matrices of Gated DeltaNet, by matrix products."""
+
+from ._torch_import import import_torch
+
+import_torch()
+
+from . import reference, testing  # noqa: E402
+from .backend import BackendError, backends  # noqa: E402
+from .operator import Explanation, explain, inverse, solve_tril  # noqa: E402
+from .plan import Plan, plan_for  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "Explanation",
+    "Plan",
+    "backends",
+    "explain",
+    "inverse",
+    "plan_for",
+    "reference",
+    "solve_tril",
+    "testing",
+]

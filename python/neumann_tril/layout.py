@@ -1,0 +1,152 @@
+"""Where the chunk matrices of a tensor lie.
+
+A *problem* is a tensor of chunk matrices seen through one of the layouts:
+
+* ``"dense"``: (..., C, C), every matrix whole;
+* ``"bthc"`` (B, T, H, C), ``"bhtc"`` (B, H, T, C): row t of a chunk holds its C columns; chunk n has the
+  rows n C .. min((n + 1) C, T) - 1. With ``cu_seqlens`` B must be 1 and T is the packed time axis;
+* ``"thc"`` (T, H, C), ``"htc"`` (H, T, C): packed sequences, ``cu_seqlens`` required.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["LAYOUTS", "ChunkTable", "chunk_table", "time_view"]
+
+LAYOUTS = ("bthc", "bhtc", "thc", "htc")
+_PACKED = ("thc", "htc")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTable:
+    """The chunks of the packed time axis: ``first_row`` and ``valid_rows``, int64 (N,) on the CPU.
+
+    ``covers`` says that every row of the time axis belongs to a chunk.
+    """
+
+    first_row: Tensor
+    valid_rows: Tensor
+    covers: bool
+
+
+def time_view(A: Tensor, layout: str) -> Tensor:
+    """The same memory as (B, T, H, C)."""
+    if layout == "bthc":
+        return A
+    if layout == "bhtc":
+        return A.transpose(1, 2)
+    if layout == "thc":
+        return A.unsqueeze(0)
+    return A.transpose(0, 1).unsqueeze(0)
+
+
+def check_layout(
+    A: Tensor, layout: str, cu_seqlens: Tensor | None, chunk_indices: Tensor | None
+) -> None:
+    """Raise ValueError or TypeError, naming the argument, unless the shapes and dtypes fit together."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
+    if A.dim() != len(layout):
+        raise ValueError(
+            f"A must have {len(layout)} dimensions ({', '.join(layout.upper())}) in layout "
+            f"{layout!r}, got shape {tuple(A.shape)}"
+        )
+    if cu_seqlens is None:
+        if layout in _PACKED:
+            raise ValueError(f"cu_seqlens is required in the packed layout {layout!r}")
+        if chunk_indices is not None:
+            raise ValueError("chunk_indices needs cu_seqlens")
+        return
+    for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
+        if value is not None and value.dtype not in (torch.int32, torch.int64):
+            raise TypeError(f"{name} must be int32 or int64, got {value.dtype}")
+    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1:
+        raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
+    if layout not in _PACKED and A.shape[0] != 1:
+        raise ValueError(
+            f"with cu_seqlens the batch of A must be 1 (packed sequences), got B = {A.shape[0]}"
+        )
+    if chunk_indices is not None and (chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2):
+        raise ValueError(
+            "chunk_indices must have shape (chunks, 2): sequence, chunk within it; "
+            f"got {tuple(chunk_indices.shape)}"
+        )
+
+
+def chunk_table(
+    length: int, chunk_size: int, cu_seqlens: Tensor, chunk_indices: Tensor | None
+) -> ChunkTable:
+    """First rows and valid rows of the chunks of packed sequences.
+
+    Args:
+        length: T, rows of the packed time axis.
+        chunk_size: C.
+        cu_seqlens: (N + 1,), starts of the sequences and the end of the last one: from 0, not
+            decreasing, at most T. Rows behind the last sequence belong to no chunk.
+        chunk_indices: (chunks, 2) as FLA prepares them (sequence, chunk within the sequence), or
+            None: all chunks of all sequences.
+
+    Raises:
+        ValueError: the numbers do not describe such sequences.
+    """
+    bounds = cu_seqlens.detach().to("cpu", torch.int64)
+    lengths = bounds[1:] - bounds[:-1]
+    if int(bounds[0]) != 0 or bool((lengths < 0).any()) or int(bounds[-1]) > length:
+        raise ValueError(
+            f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
+            f"got {bounds.tolist() if len(bounds) <= 16 else str(bounds[:16].tolist())[:-1] + ', ...]'}"
+        )
+    if chunk_indices is None:
+        counts = (lengths + chunk_size - 1) // chunk_size
+        sequence = torch.repeat_interleave(torch.arange(len(lengths)), counts)
+        within = torch.arange(len(sequence)) - torch.repeat_interleave(
+            counts.cumsum(0) - counts, counts
+        )
+        covers = int(bounds[-1]) == length
+    else:
+        sequence, within = chunk_indices.detach().to("cpu", torch.int64).unbind(1)
+        bad = (sequence < 0) | (sequence >= len(lengths)) | (within < 0)
+        if not bool(bad.any()):
+            bad = within * chunk_size >= lengths[sequence]
+        if bool(bad.any()):
+            n = int(bad.nonzero()[0])
+            raise ValueError(
+                f"chunk_indices[{n}] = {[int(sequence[n]), int(within[n])]} names no chunk of "
+                f"{chunk_size} rows of the {len(lengths)} sequences in cu_seqlens"
+            )
+        covers = False
+    first = bounds[:-1][sequence] + within * chunk_size
+    valid = torch.minimum(bounds[1:][sequence] - first, torch.tensor(chunk_size))
+    return ChunkTable(first.contiguous(), valid.contiguous(), covers)
+
+
+def fixed_table(length: int, chunk_size: int) -> ChunkTable:
+    """The chunks of one sequence of ``length`` rows."""
+    first = torch.arange(0, length, chunk_size)
+    return ChunkTable(first, (length - first).clamp(max=chunk_size), True)
+
+
+def gather_chunks(A: Tensor, table: ChunkTable) -> Tensor:
+    """(B, T, H, C) to (B, H, N, C, C); rows that a chunk does not have are zero."""
+    batch, length, heads, chunk_size = A.shape
+    rows = table.first_row[:, None] + torch.arange(chunk_size)
+    present = torch.arange(chunk_size) < table.valid_rows[:, None]
+    index = torch.where(present, rows, 0).flatten().to(A.device)
+    if length == 0:
+        return A.new_zeros(batch, heads, 0, chunk_size, chunk_size)
+    picked = A.index_select(1, index).unflatten(1, (-1, chunk_size)).permute(0, 3, 1, 2, 4)
+    return torch.where(present[..., None].to(A.device), picked, 0)
+
+
+def scatter_chunks(X: Tensor, table: ChunkTable, out: Tensor) -> None:
+    """(B, H, N, C, C) into the rows of ``out``, (B, T, H, C); other rows are left alone."""
+    chunk_size = X.shape[-1]
+    rows = table.first_row[:, None] + torch.arange(chunk_size)
+    present = (torch.arange(chunk_size) < table.valid_rows[:, None]).flatten()
+    index = rows.flatten()[present].to(out.device)
+    values = X.permute(0, 2, 3, 1, 4).flatten(1, 2)[:, present.to(out.device)]
+    out.index_copy_(1, index, values.to(out.dtype))

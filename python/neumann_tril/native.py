@@ -1,0 +1,145 @@
+"""The native library, reached through its C interface (``csrc/include/neumann_tril.h``) by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .layout import ChunkTable
+from .plan import Plan
+
+__all__ = ["DTYPE_CODES", "Chunks", "cpu_inverse", "cpu_isa", "dense_chunks", "library", "time_chunks"]
+
+VERSION = 1
+MAX_DIMS = 8
+LIBRARY = "libneumann_tril.so"
+
+DTYPE_CODES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2, torch.float64: 3}
+
+
+class PlanStruct(ctypes.Structure):
+    """``nt_plan``."""
+
+    _fields_ = [
+        (name, ctypes.c_int32)
+        for name in ("chunk_size", "bandwidth", "terms", "form", "splits", "refinements")
+    ]
+
+
+class Chunks(ctypes.Structure):
+    """``nt_chunks``."""
+
+    _fields_ = [
+        ("dims", ctypes.c_int32),
+        ("chunk_dim", ctypes.c_int32),
+        ("size", ctypes.c_int64 * MAX_DIMS),
+        ("a_stride", ctypes.c_int64 * MAX_DIMS),
+        ("x_stride", ctypes.c_int64 * MAX_DIMS),
+        ("a_row_stride", ctypes.c_int64),
+        ("a_column_stride", ctypes.c_int64),
+        ("x_row_stride", ctypes.c_int64),
+        ("x_column_stride", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("first_row", ctypes.c_void_p),
+        ("valid_rows", ctypes.c_void_p),
+    ]
+
+
+class NativeLibraryError(RuntimeError):
+    """The native library is missing or of another version."""
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The loaded library.
+
+    Raises:
+        NativeLibraryError: it is not beside the package, cannot be loaded, or has another version.
+    """
+    path = Path(__file__).with_name(LIBRARY)
+    if not path.exists():
+        raise NativeLibraryError(f"{LIBRARY} is not beside the package; reinstall neumann-tril")
+    try:
+        loaded = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NativeLibraryError(f"{LIBRARY} cannot be loaded: {error}") from error
+    version = loaded.nt_version()
+    if version != VERSION:
+        raise NativeLibraryError(f"{LIBRARY} has interface {version}, this package needs {VERSION}")
+    loaded.nt_cpu_isa.restype = ctypes.c_char_p
+    loaded.nt_cpu_inverse.restype = ctypes.c_char_p
+    loaded.nt_cpu_inverse.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_int32,
+    ]
+    return loaded
+
+
+def cpu_isa() -> str:
+    """Instruction set that the CPU kernels use: avx512, avx2, neon or portable."""
+    return str(library().nt_cpu_isa().decode())
+
+
+@cache
+def _plan_struct(plan: Plan) -> PlanStruct:
+    return PlanStruct(*plan.to_ints())
+
+
+def dense_chunks(A: Tensor, X: Tensor) -> Chunks:
+    """The matrices of A and X, both (..., C, C) with at most 8 batch dimensions."""
+    dims = A.dim() - 2
+    a, x = A.stride(), X.stride()
+    chunks = Chunks(dims=dims, chunk_dim=-1)
+    if dims:
+        chunks.size[:dims] = A.shape[:-2]
+        chunks.a_stride[:dims] = a[:-2]
+        chunks.x_stride[:dims] = x[:-2]
+    chunks.a_row_stride, chunks.a_column_stride = a[-2:]
+    chunks.x_row_stride, chunks.x_column_stride = x[-2:]
+    return chunks
+
+
+def time_chunks(A: Tensor, X: Tensor, table: ChunkTable | None) -> Chunks:
+    """The chunks of A and X, both seen as (B, T, H, C); of a packed batch by its table, which must
+    outlive the call."""
+    batch, length, heads, chunk_size = A.shape
+    a, x = A.stride(), X.stride()
+    count = -(-length // chunk_size) if table is None else len(table.first_row)
+    chunks = Chunks(dims=3, chunk_dim=1, length=length)
+    chunks.size[:3] = (batch, count, heads)
+    chunks.a_stride[:3] = (a[0], 0, a[2])
+    chunks.x_stride[:3] = (x[0], 0, x[2])
+    chunks.a_row_stride, chunks.a_column_stride = a[1], a[3]
+    chunks.x_row_stride, chunks.x_column_stride = x[1], x[3]
+    if table is not None:
+        chunks.first_row = table.first_row.data_ptr()
+        chunks.valid_rows = table.valid_rows.data_ptr()
+    return chunks
+
+
+def cpu_inverse(plan: Plan, chunks: Chunks, A: Tensor, X: Tensor) -> None:
+    """Fill X with the inverses, on ``torch.get_num_threads()`` threads.
+
+    Raises:
+        ValueError: the library refuses the arguments; the text is its reason.
+    """
+    reason = library().nt_cpu_inverse(
+        ctypes.byref(_plan_struct(plan)),
+        ctypes.byref(chunks),
+        A.data_ptr(),
+        DTYPE_CODES[A.dtype],
+        X.data_ptr(),
+        DTYPE_CODES[X.dtype],
+        torch.get_num_threads(),
+    )
+    if reason is not None:
+        raise ValueError(reason.decode())
