@@ -164,8 +164,7 @@ int Instruction::issue(double cycles, double latency) {
         event.cycles = static_cast<float>(
             std::max(cycles, costs.gm_gap + costs.gm_run_cycles * static_cast<double>(gm_runs_)));
         event.latency = static_cast<float>(
-            latency + (gm_write_ ? costs.gm_write_latency_ns : costs.gm_read_latency_ns) *
-                          core_.machine.soc().frequency_ghz);
+            latency + (gm_write_ ? costs.gm_write_latency : costs.gm_read_latency));
         if (event.cold) (gm_write_ ? report.hbm_write : report.hbm_read) += gm_bytes_;
     }
     return core_.last_event();

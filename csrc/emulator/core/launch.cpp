@@ -85,7 +85,7 @@ Report launch_body(const std::string& name, int arch, int blocks, Mix mix,
 }  // namespace emulator
 
 namespace {
-thread_local std::string option_error, report_error, report_json;
+thread_local std::string option_error, report_error, report_json, report_sync;
 }
 
 extern "C" {
@@ -110,10 +110,12 @@ int emulator_set_option(const char* key, const char* value) {
         options.saturate = number() != 0;
     } else if (name == "trace_path") {
         options.trace_path = value;
+    } else if (name == "disable_sync") {
+        options.disable_sync = value;
     } else {
         option_error = "unknown option " + name +
                        "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, timing, "
-                       "saturate, trace_path";
+                       "saturate, trace_path, disable_sync";
         return -1;
     }
     emulator::set_options(options);
@@ -143,6 +145,11 @@ double emulator_report_busy_ns(const char* pipe) {
         if (std::strcmp(emulator::pipe_name(p), pipe) == 0) return report.timing.busy_ns[p];
     }
     return -1;
+}
+
+const char* emulator_report_sync_sites() {
+    report_sync = emulator::last_report().sync_json();
+    return report_sync.c_str();
 }
 
 const char* emulator_report_json() {

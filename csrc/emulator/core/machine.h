@@ -42,6 +42,17 @@ struct Options {
     // torch_npu on these chips), or replaced by the largest number and zero.
     bool saturate = false;
     std::string trace_path;      // Chrome trace is written here
+    // Synchronisation calls that do nothing, for mutation tests: "file:line" or "kind@file:line",
+    // separated by commas; the file is compared by its end.
+    std::string disable_sync;
+};
+
+// One place in the sources that synchronises.
+struct SyncSite {
+    const char* kind;
+    Site site;
+    uint64_t count;
+    bool disabled;
 };
 
 class Machine;
@@ -104,6 +115,7 @@ class Core final : public Order {
         std::deque<std::vector<Arrival>> tickets;  // one per increment: who contributed
     };
     void issue_order(pipe_t pipe);
+    void barrier_all(Site site);
     Clock complete(pipe_t pipe) const;
     void suspend_until(std::function<bool()> ready, std::string what);
     void maybe_yield();
@@ -132,7 +144,9 @@ struct Report {
     uint64_t bytes[kBuffers][kBuffers] = {};
     uint64_t instructions[kPipes] = {};
     uint64_t hbm_read = 0, hbm_write = 0;
+    std::vector<SyncSite> sync_sites;  // in the order of first execution
     std::string json() const;
+    std::string sync_json() const;
 };
 
 class Machine {
@@ -151,6 +165,8 @@ class Machine {
     Core* core(int block, int sub);
     GlobalMemory& global(const void* address, Site site);
     uint32_t intern(const char* name, Site site);
+    // Notes that a synchronisation call is executed; false when the options disable it.
+    bool sync_enabled(const char* kind, Site site);
     const SiteEntry& site(uint32_t index) const { return trace_.sites[index]; }
     std::mt19937_64& perturbation() { return perturbation_; }
     Report& report() { return report_; }
@@ -182,6 +198,7 @@ class Machine {
     std::map<std::array<int, 3>, std::map<int, std::deque<Core::Arrival>>> arrivals_;
     std::map<int, std::map<int, Core::Arrival>> sync_all_;  // by kind, by core
     std::unordered_map<uint64_t, uint32_t> site_index_;
+    std::unordered_map<uint32_t, size_t> sync_index_;  // by interned site
     LaunchTrace trace_;
     std::mt19937_64 schedule_, perturbation_;
     Report report_;

@@ -58,6 +58,17 @@ std::string Report::json() const {
     return out;
 }
 
+std::string Report::sync_json() const {
+    std::string out = "[";
+    for (const SyncSite& place : sync_sites) {
+        out += (out.size() > 1 ? ", " : "") + format_text("{\"kind\": \"%s\", \"file\": ", place.kind) +
+               quoted(place.site.file) +
+               format_text(", \"line\": %u, \"count\": %llu}", place.site.line,
+                           static_cast<unsigned long long>(place.count));
+    }
+    return out + "]";
+}
+
 std::string chrome_trace(const LaunchTrace& trace) {
     std::string out = "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [";
     bool first = true;

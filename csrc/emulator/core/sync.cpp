@@ -15,6 +15,7 @@ static void check_event_id(int id, const char* name, Site site) {
 }
 
 void Core::set_flag(pipe_t from, pipe_t to, int id, Site site) {
+    if (!machine.sync_enabled("SetFlag", site)) return;
     check_event_id(id, "SetFlag", site);
     maybe_yield();
     issue_order(from);
@@ -42,6 +43,7 @@ void Core::set_flag(pipe_t from, pipe_t to, int id, Site site) {
 }
 
 void Core::wait_flag(pipe_t from, pipe_t to, int id, Site site) {
+    if (!machine.sync_enabled("WaitFlag", site)) return;
     check_event_id(id, "WaitFlag", site);
     maybe_yield();
     issue_order(to);
@@ -61,17 +63,51 @@ void Core::wait_flag(pipe_t from, pipe_t to, int id, Site site) {
 }
 
 void Core::barrier(pipe_t pipe, Site site) {
+    if (!machine.sync_enabled("PipeBarrier", site)) return;
     maybe_yield();
     if (pipe == PIPE_S) fail(site, "PipeBarrier<PIPE_S> is not supported");
     if (pipe != PIPE_ALL) {
         issue_order(pipe);
         known_[pipe].own[pipe] = issued_[pipe];
+        record(EventKind::Barrier, pipe, "PipeBarrier", site);
     } else {
-        Clock all;
-        for (int p : kAllPipes) all.join(complete(static_cast<pipe_t>(p)));
-        for (int p : kAllPipes) known_[p] = all;
+        barrier_all(site);
     }
-    record(EventKind::Barrier, pipe, "PipeBarrier", site);
+}
+
+void Core::barrier_all(Site site) {
+    Clock all;
+    for (int p : kAllPipes) all.join(complete(static_cast<pipe_t>(p)));
+    for (int p : kAllPipes) known_[p] = all;
+    record(EventKind::Barrier, PIPE_ALL, "PipeBarrier", site);
+}
+
+// "kind@file:line" or "file:line", the file by its end.
+static bool names(const std::string& entry, const char* kind, Site site) {
+    const size_t at = entry.find('@');
+    if (at != std::string::npos && entry.compare(0, at, kind) != 0) return false;
+    const std::string wanted = at == std::string::npos ? entry : entry.substr(at + 1);
+    const std::string text = site.text();
+    return !wanted.empty() && text.size() >= wanted.size() &&
+           text.compare(text.size() - wanted.size(), wanted.size(), wanted) == 0;
+}
+
+bool Machine::sync_enabled(const char* kind, Site site) {
+    const auto [entry, fresh] =
+        sync_index_.emplace(intern(kind, site), report_.sync_sites.size());
+    if (fresh) {
+        bool disabled = false;
+        const std::string& list = options_.disable_sync;
+        for (size_t begin = 0; begin < list.size();) {
+            const size_t end = std::min(list.find(',', begin), list.size());
+            disabled |= names(list.substr(begin, end - begin), kind, site);
+            begin = end + 1;
+        }
+        report_.sync_sites.push_back({kind, site, 0, disabled});
+    }
+    SyncSite& place = report_.sync_sites[entry->second];
+    ++place.count;
+    return !place.disabled;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -119,6 +155,7 @@ void Machine::deliver(Core& target, int id, std::vector<Core::Arrival> ticket, S
 }
 
 void Core::cross_set(int mode, pipe_t pipe, int id, Site site) {
+    if (!machine.sync_enabled("CrossCoreSetFlag", site)) return;
     maybe_yield();
     if (pipe == PIPE_ALL || (pipe == PIPE_S && mode != 4)) {
         fail(site, "CrossCoreSetFlag: PIPE_%s is not accepted", pipe_name(pipe));
@@ -195,6 +232,7 @@ void Core::learn(const std::vector<Arrival>& arrivals, pipe_t pipe) {
 }
 
 void Core::cross_wait(int mode, pipe_t pipe, int id, Site site) {
+    if (!machine.sync_enabled("CrossCoreWaitFlag", site)) return;
     maybe_yield();
     if (pipe == PIPE_ALL) pipe = PIPE_S;
     // On dav-2201 the template arguments are for compatibility only: the wait blocks the core.
@@ -221,6 +259,7 @@ void Core::cross_wait(int mode, pipe_t pipe, int id, Site site) {
 
 // All cores (or all vector cores) meet; each has completed everything before, on all pipes.
 void Core::sync_all(bool vector_only, Site site) {
+    if (!machine.sync_enabled("SyncAll", site)) return;
     maybe_yield();
     const Mix& mix = machine.mix();
     if (!mix.cross_core) fail(site, "SyncAll in a kernel that is not __mix__");
@@ -228,7 +267,7 @@ void Core::sync_all(bool vector_only, Site site) {
     if (!vector_only && mix.aiv == 0) {
         fail(site, "SyncAll<false> needs cube and vector cores");
     }
-    barrier(PIPE_ALL, site);
+    barrier_all(site);
     record(EventKind::CrossSet, PIPE_S, "SyncAll", site);
     Arrival arrival;
     arrival.clock.foreign = published(*this, known_[PIPE_S], machine.trace_.cores.size());
