@@ -22,7 +22,6 @@ struct VectorState {
     half deq_scale = half::from_bits(0x3c00);       // DEQSCALE of int32 -> half
     uint64_t pad_value = 0;                         // of DataCopyPad
     bool pad_value_set = false;
-    Overflow overflow = Overflow::kSaturate;  // CTRL[48]
 };
 
 // Which elements of an instruction take part. An iteration holds `width` elements, the number that
