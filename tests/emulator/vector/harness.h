@@ -21,13 +21,13 @@ inline void check(bool holds, const char* what, const char* file, int line) {
     ++failures;
 }
 #define CHECK(condition) ::harness::check((condition), #condition, __FILE__, __LINE__)
-#define CHECK_ALL(count, condition)                                                     \
-    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {                           \
-        if (!(condition)) {                                                             \
-            const std::string text = #condition " at " + std::to_string(i);             \
-            ::harness::check(false, text.c_str(), __FILE__, __LINE__);                  \
-            break;                                                                      \
-        }                                                                               \
+#define CHECK_ALL(count, condition)                                         \
+    for (size_t i = 0; i < static_cast<size_t>(count); ++i) {               \
+        if (!(condition)) {                                                 \
+            const std::string text = #condition " at " + std::to_string(i); \
+            ::harness::check(false, text.c_str(), __FILE__, __LINE__);      \
+            break;                                                          \
+        }                                                                   \
     }
 
 // Host memory that kernels may use as global memory, for as long as the object lives.
@@ -74,10 +74,9 @@ AscendC::LocalTensor<T> ub(size_t count) {
 template <typename T>
 AscendC::LocalTensor<T> load(Global<T>& source) {
     const AscendC::LocalTensor<T> tensor = ub<T>(source.values().size());
-    AscendC::DataCopyPad(
-        tensor, source.tensor(),
-        {1, static_cast<uint32_t>(source.values().size() * sizeof(T)), 0, 0, 0},
-        {false, 0, 0, T{}});
+    AscendC::DataCopyPad(tensor, source.tensor(),
+                         {1, static_cast<uint32_t>(source.values().size() * sizeof(T)), 0, 0, 0},
+                         {false, 0, 0, T{}});
     return tensor;
 }
 
@@ -89,11 +88,13 @@ std::vector<D> apply(std::vector<D> initial, Operation operation, std::vector<S>
     const std::string error = run([&] {
         ub_head = 0;
         const AscendC::LocalTensor<D> dst = load(result);
-        std::apply([&](auto&... each) {
-            const std::tuple tensors{load(each)...};
-            AscendC::PipeBarrier<PIPE_ALL>();
-            std::apply([&](auto&... tensor) { operation(dst, tensor...); }, tensors);
-        }, globals);
+        std::apply(
+            [&](auto&... each) {
+                const std::tuple tensors{load(each)...};
+                AscendC::PipeBarrier<PIPE_ALL>();
+                std::apply([&](auto&... tensor) { operation(dst, tensor...); }, tensors);
+            },
+            globals);
         AscendC::PipeBarrier<PIPE_ALL>();
         AscendC::DataCopyPad(
             result.tensor(), dst,
