@@ -47,7 +47,8 @@ void Instruction::check_bounds(const View& view, const Region& region, bool writ
              static_cast<long long>(last), buffer_name(view.buffer()),
              static_cast<unsigned long long>(view.memory->size()));
     }
-    if (view.buffer() != Buffer::GM && (low < 0 || high > static_cast<int64_t>(view.bytes))) {
+    if (core_.machine.options().strict && view.buffer() != Buffer::GM &&
+        (low < 0 || high > static_cast<int64_t>(view.bytes))) {
         fail(site_, "%s %s bytes [%lld, %lld) of tensor %s, which has %llu: out of bounds", name_,
              write ? "writes" : "reads", static_cast<long long>(low), static_cast<long long>(high),
              view.what, static_cast<unsigned long long>(view.bytes));
@@ -135,12 +136,12 @@ void Instruction::touch_run(const View& view, uint64_t offset, uint64_t count, b
 
 void Instruction::copy_raw(const View& dst, uint64_t to, const View& src, uint64_t from,
                            uint64_t count) {
-    std::memcpy(dst.data(to), src.data(from), count);
+    std::memmove(dst.data(to), src.data(from), count);
     if (dst.written() == nullptr) return;
     if (src.written() == nullptr) {
         std::memset(dst.written(to), 1, count);
     } else {
-        std::memcpy(dst.written(to), src.written(from), count);
+        std::memmove(dst.written(to), src.written(from), count);
     }
 }
 

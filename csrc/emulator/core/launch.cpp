@@ -106,6 +106,8 @@ int emulator_set_option(const char* key, const char* value) {
         options.auto_sync = number() != 0;
     } else if (name == "timing") {
         options.timing = number() != 0;
+    } else if (name == "strict") {
+        options.strict = number() != 0;
     } else if (name == "saturate") {
         options.saturate = number() != 0;
     } else if (name == "trace_path") {
@@ -115,7 +117,7 @@ int emulator_set_option(const char* key, const char* value) {
     } else {
         option_error = "unknown option " + name +
                        "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, timing, "
-                       "saturate, trace_path, disable_sync";
+                       "strict, saturate, trace_path, disable_sync";
         return -1;
     }
     emulator::set_options(options);

@@ -40,6 +40,7 @@ struct Load3D {
     uint32_t stride_w, stride_h, filter_w, filter_h, dilation_w, dilation_h;
     bool transpose;
     uint64_t pad_value;
+    uint32_t dst_stride = 0;  // fractals between K blocks of the destination; 0: dense
 };
 void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& params, Site site);
 

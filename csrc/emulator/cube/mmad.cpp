@@ -231,10 +231,9 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     s.zz = soc.arch == 2201;
 
     // Where the initial value of C comes from.
-    const bool from_bias = bias_operand != nullptr ||
-                           (!params.cmatrixInitVal && params.cmatrixSource);
-    const bool accumulate = bias_operand == nullptr && !params.cmatrixInitVal &&
-                            !params.cmatrixSource;
+    const bool from_zero = params.cmatrixInitVal && !params.isBias;
+    const bool from_bias = bias_operand != nullptr || (!from_zero && params.cmatrixSource);
+    const bool accumulate = bias_operand == nullptr && !from_zero && !params.cmatrixSource;
 
     Instruction mmad(PIPE_M, "Mmad", site);
     if (s.m / 16 * (s.n / 16) >= 10) mmad.self_ordered();

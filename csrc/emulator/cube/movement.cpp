@@ -100,19 +100,21 @@ void copy_to_bias(const View& to, const View& from, const LocalOperand& dst,
     const uint64_t out = widen ? run * 2 : run;
     const uint64_t src_pitch = run + params.srcGap * kBlock;
     const uint64_t dst_pitch = out + params.dstGap * unit;
-    copy.reads(from, runs(run, params.blockCount, src_pitch));
-    copy.writes(to, runs(out, params.blockCount, dst_pitch));
+    copy.reads_raw(from, runs(run, params.blockCount, src_pitch));
+    copy.writes_raw(to, runs(out, params.blockCount, dst_pitch));
     for (uint32_t i = 0; i < params.blockCount; ++i) {
         if (!widen) {
-            std::memcpy(to.data(i * dst_pitch), from.data(i * src_pitch), run);
+            Instruction::copy_raw(to, i * dst_pitch, from, i * src_pitch, run);
             continue;
         }
         for (uint64_t e = 0; e < run / 2; ++e) {
+            const uint64_t source = i * src_pitch + e * 2, target = i * dst_pitch + e * 4;
             uint16_t bits;
-            std::memcpy(&bits, from.data(i * src_pitch + e * 2), 2);
+            std::memcpy(&bits, from.data(source), 2);
             const float value = src.type == DType::BF16 ? float_of_bfloat16_bits(bits)
                                                         : float_of_half_bits(bits);
-            std::memcpy(to.data(i * dst_pitch + e * 4), &value, 4);
+            std::memcpy(to.data(target), &value, 4);
+            std::memset(to.written(target), from.written(source)[0] & from.written(source)[1], 4);
         }
     }
     const Costs& costs = soc.costs;
@@ -158,10 +160,10 @@ void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
     const uint64_t src_pitch = run + params.srcGap * kBlock;
     const uint64_t dst_pitch = run + params.dstGap * unit;
     Instruction copy(pipe, "DataCopy", site);
-    copy.reads(from, runs(run, params.blockCount, src_pitch));
-    copy.writes(to, runs(run, params.blockCount, dst_pitch));
+    copy.reads_raw(from, runs(run, params.blockCount, src_pitch));
+    copy.writes_raw(to, runs(run, params.blockCount, dst_pitch));
     for (uint32_t i = 0; i < params.blockCount; ++i) {
-        std::memmove(to.data(i * dst_pitch), from.data(i * src_pitch), run);
+        Instruction::copy_raw(to, i * dst_pitch, from, i * src_pitch, run);
     }
     copy.issue(cycles, latency);
 }

@@ -276,6 +276,32 @@ struct FixpipeParamsV220 {
     bool isChannelSplit = false;
 };
 
+struct DataCopyCO12DstParams {
+    DataCopyCO12DstParams() = default;
+    DataCopyCO12DstParams(Field16 n, Field16 m, Field32 dst_stride, Field16 src_stride,
+                          QuantMode_t quant, Field8 relu, bool split, bool nd)
+        : nSize(n),
+          mSize(m),
+          dstStride(dst_stride),
+          srcStride(src_stride),
+          quantPre(quant),
+          reluPre(relu),
+          channelSplit(split),
+          nz2ndEn(nd) {}
+    Field8 sid = 0;
+    Field16 nSize = 0;
+    Field16 mSize = 0;
+    Field32 dstStride = 0;
+    Field16 srcStride = 0;
+    Field8 unitFlag = 0;
+    Field8 clipReluPre = 0;
+    Field8 eltWiseOp = 0;
+    QuantMode_t quantPre = QuantMode_t::NoQuant;
+    Field8 reluPre = 0;
+    bool channelSplit = false;
+    bool nz2ndEn = false;
+};
+
 struct Nz2NdParams {
     Nz2NdParams() = default;
     Nz2NdParams(Field16 count, Field16 src, Field32 dst)
