@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vector/arithmetic.h"
+#include "vector/builtins.h"
 #include "vector/cast.h"
 #include "vector/compare_select.h"
 #include "vector/copy_pad.h"

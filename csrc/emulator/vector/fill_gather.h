@@ -37,7 +37,10 @@ void run_brcb(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>&
     const Operand from = call.operand(src, "src");
     const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
     const Lanes sources = Lanes::counted(uint64_t{kBlocks} * times, width);
-    call.require_no_overlap(to, from, lanes);
+    if (times != 0 && from.base <= to.offset(times - 1, width - 1) &&
+        to.base < from.base + uint64_t{kBlocks} * times * sizeof(T)) {
+        fail(site, "Brcb: dst overlaps src");
+    }
     call.reads(from, sources);
     call.writes(to, lanes);
     for (uint32_t r = 0; r < times; ++r) {

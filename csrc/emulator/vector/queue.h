@@ -506,7 +506,13 @@ class TPipe : public emulator_detail::BufferSource {
     bool active_ = false;
 };
 
-inline TPipe* GetTPipePtr() { return emulator::pipe_state().pipe; }
+}  // namespace AscendC
+
+inline AscendC::TPipe* GetTPipePtr() { return emulator::pipe_state().pipe; }
+
+namespace AscendC {
+
+using ::GetTPipePtr;
 
 // The memory that no InitBuffer has taken.
 template <typename T, TPosition position>

@@ -208,12 +208,12 @@ void run_reduce_all(const char* name, const AscendC::LocalTensor<T>& dst,
 
 namespace AscendC {
 
-#define EMULATOR_REDUCE_PARAMETERS                                                           \
-    const LocalTensor<T>&dst, const LocalTensor<T>&src, Mask mask, const int32_t repeatTime, \
+#define EMULATOR_REDUCE_PARAMETERS(U)                                                        \
+    const LocalTensor<T>&dst, const LocalTensor<U>&src, Mask mask, const int32_t repeatTime, \
         const int32_t dstRepStride, const int32_t srcBlkStride, const int32_t srcRepStride
 
 template <ReduceType type, typename T, typename U, bool isSetMask = true, typename Mask>
-void ReduceRepeat(EMULATOR_REDUCE_PARAMETERS, ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX,
+void ReduceRepeat(EMULATOR_REDUCE_PARAMETERS(U), ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX,
                   Site site = Site::here()) {
     static_assert(std::is_same_v<T, U>, "ReduceRepeat: source and destination differ in type");
     emulator::run_reduce_repeat<type>(
@@ -221,7 +221,7 @@ void ReduceRepeat(EMULATOR_REDUCE_PARAMETERS, ReduceOrder order = ReduceOrder::O
         {"ReduceRepeat", dstRepStride, srcBlkStride, srcRepStride, site}, order, site);
 }
 template <ReduceType type, typename T, typename U, bool isSetMask = true, typename Mask>
-void ReduceDataBlock(EMULATOR_REDUCE_PARAMETERS, Site site = Site::here()) {
+void ReduceDataBlock(EMULATOR_REDUCE_PARAMETERS(U), Site site = Site::here()) {
     static_assert(std::is_same_v<T, U>, "ReduceDataBlock: source and destination differ in type");
     emulator::run_reduce_groups<type>(
         "ReduceDataBlock", dst, src, 32 / sizeof(T),
@@ -230,7 +230,7 @@ void ReduceDataBlock(EMULATOR_REDUCE_PARAMETERS, Site site = Site::here()) {
         emulator::vector_cost::kReduceBlock, site);
 }
 template <ReduceType type, typename T, typename U, bool isSetMask = true, typename Mask>
-void ReducePairElem(EMULATOR_REDUCE_PARAMETERS, Site site = Site::here()) {
+void ReducePairElem(EMULATOR_REDUCE_PARAMETERS(U), Site site = Site::here()) {
     static_assert(type == ReduceType::SUM && std::is_same_v<T, U>, "ReducePairElem: sums only");
     emulator::run_reduce_groups<type>(
         "ReducePairElem", dst, src, 2, emulator::Form::masked(isSetMask, mask, repeatTime),
@@ -241,22 +241,22 @@ void ReducePairElem(EMULATOR_REDUCE_PARAMETERS, Site site = Site::here()) {
 // The former names of the three functions above. Block and pair reductions had mask and repeatTime
 // the other way round.
 template <typename T, bool isSetMask = true, typename Mask>
-void WholeReduceSum(EMULATOR_REDUCE_PARAMETERS, Site site = Site::here()) {
+void WholeReduceSum(EMULATOR_REDUCE_PARAMETERS(T), Site site = Site::here()) {
     emulator::run_reduce_repeat<ReduceType::SUM>(
         "WholeReduceSum", dst, src, emulator::Form::masked(isSetMask, mask, repeatTime),
         {"WholeReduceSum", dstRepStride, srcBlkStride, srcRepStride, site},
         ReduceOrder::ORDER_ONLY_VALUE, site);
 }
 template <typename T, bool isSetMask = true, typename Mask>
-void WholeReduceMax(EMULATOR_REDUCE_PARAMETERS, ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX,
-                    Site site = Site::here()) {
+void WholeReduceMax(EMULATOR_REDUCE_PARAMETERS(T),
+                    ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX, Site site = Site::here()) {
     emulator::run_reduce_repeat<ReduceType::MAX>(
         "WholeReduceMax", dst, src, emulator::Form::masked(isSetMask, mask, repeatTime),
         {"WholeReduceMax", dstRepStride, srcBlkStride, srcRepStride, site}, order, site);
 }
 template <typename T, bool isSetMask = true, typename Mask>
-void WholeReduceMin(EMULATOR_REDUCE_PARAMETERS, ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX,
-                    Site site = Site::here()) {
+void WholeReduceMin(EMULATOR_REDUCE_PARAMETERS(T),
+                    ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX, Site site = Site::here()) {
     emulator::run_reduce_repeat<ReduceType::MIN>(
         "WholeReduceMin", dst, src, emulator::Form::masked(isSetMask, mask, repeatTime),
         {"WholeReduceMin", dstRepStride, srcBlkStride, srcRepStride, site}, order, site);
