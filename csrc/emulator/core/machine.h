@@ -38,9 +38,10 @@ struct Options {
     bool checks = true;          // races, uninitialised reads, flags
     bool auto_sync = false;      // as the compiler option: V and S pipes of AIV keep order
     bool timing = true;
-    // Stricter than the hardware: also refuse accesses beyond the count of a LocalTensor, and a
-    // SetFlag that may run before the wait of the flag's last use (the documents call two sets in
-    // a row undefined). Public examples do both.
+    // Stricter than the documents: refuse accesses beyond the count of a LocalTensor, a Mmad that
+    // reads what nothing wrote (else its result is as if unwritten, and leaving L0C with it is
+    // refused), and a SetFlag that may run before the wait of the flag's last use. Public examples
+    // do all three.
     bool strict = false;
     // CTRL[48] at start. The runtime's overflow mode sets it: inf and NaN are kept (the default of
     // torch_npu on these chips), or replaced by the largest number and zero.

@@ -222,16 +222,19 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
     const int follows = take_unit_flags(core, from, extent, call.unit_flag, site);
     if (call.unit_flag != 0) fix.unit_flag();
     if (follows >= 0) fix.follows(follows);
+    // On the way to L1, padding that nothing wrote stays marked so; it must not leave the chip.
+    const bool leaves = to.buffer() == Buffer::GM;
     for (uint32_t matrix = 0; matrix < call.count; ++matrix) {
         const uint64_t base = matrix * call.src_matrix * 4;
         const uint32_t full = call.n / 16, tail = call.n % 16;
         const auto row_step = static_cast<int64_t>(call.src_row * 4);
         if (full > 0) {
-            fix.reads(from, {base, 64, call.m, row_step, full,
-                             static_cast<int64_t>(call.src_stride * 4)});
+            fix.reads_if(leaves, from, {base, 64, call.m, row_step, full,
+                                        static_cast<int64_t>(call.src_stride * 4)});
         }
         if (tail > 0) {
-            fix.reads(from, {base + full * call.src_stride * 4, tail * 4ull, call.m, row_step});
+            fix.reads_if(leaves, from,
+                         {base + full * call.src_stride * 4, tail * 4ull, call.m, row_step});
         }
     }
     std::vector<Scale> scales;
@@ -296,7 +299,9 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
                 std::memcpy(&bits, from.data(source), 4);
                 const uint32_t result =
                     convert(bits, mode, scales[column], call.relu, core.saturate);
-                std::memcpy(to.data(place(matrix, row, column)), &result, out);
+                const uint64_t target = place(matrix, row, column);
+                std::memcpy(to.data(target), &result, out);
+                if (!leaves) std::memset(to.written(target), from.written(source)[0], out);
             }
         }
     }

@@ -137,19 +137,20 @@ void sum_perturbed(const Shape& s, const std::vector<double>& a, const std::vect
 // What Mmad reads of an operand: the true rows and columns only, never the padding.
 // Fractal (row block i, column block j) lies at place(i, j).
 template <typename Place>
-void read_fractals(Instruction& mmad, const View& view, uint32_t rows, uint64_t row_bytes,
-                   uint64_t columns_bytes, Place place, uint64_t whole) {
+void read_fractals(Instruction& mmad, bool strict, const View& view, uint32_t rows,
+                   uint64_t row_bytes, uint64_t columns_bytes, Place place, uint64_t whole) {
     const uint32_t row_blocks = (rows + 15) / 16;
     const uint64_t column_blocks = (columns_bytes + row_bytes - 1) / row_bytes;
     if (rows % 16 == 0 && columns_bytes % row_bytes == 0 &&
         whole == uint64_t{row_blocks} * column_blocks * 16 * row_bytes) {
-        return mmad.reads(view, {0, whole});
+        return mmad.reads_if(strict, view, {0, whole});
     }
     for (uint32_t i = 0; i < row_blocks; ++i) {
         for (uint64_t j = 0; j < column_blocks; ++j) {
             const uint64_t bytes = std::min(row_bytes, columns_bytes - j * row_bytes);
-            mmad.reads(view, {place(i, static_cast<uint32_t>(j)), bytes,
-                              std::min(16u, rows - 16 * i), static_cast<int64_t>(row_bytes)});
+            mmad.reads_if(strict, view,
+                          {place(i, static_cast<uint32_t>(j)), bytes, std::min(16u, rows - 16 * i),
+                           static_cast<int64_t>(row_bytes)});
         }
     }
 }
@@ -169,6 +170,34 @@ void require_buffer(const View& view, Buffer buffer, Site site) {
         fail(site, "Mmad: %s lies in %s, must lie in %s", view.what, buffer_name(view.buffer()),
              buffer_name(buffer));
     }
+}
+
+// Whether rows of A and columns of B are written throughout; a result of others is unwritten.
+struct Defined {
+    std::vector<uint8_t> rows, columns;
+};
+
+bool written(const View& view, uint64_t at, uint64_t count) {
+    return view.memory->first_unwritten(view.offset + at, count) == count;
+}
+
+Defined find_defined(const Shape& s, const View& a, const View& b, uint32_t size) {
+    Defined defined{std::vector<uint8_t>(s.m, 1), std::vector<uint8_t>(s.n, 1)};
+    const uint64_t row_bytes = uint64_t{s.k} * size;
+    for (uint32_t i = 0; i < s.m; ++i) {
+        for (uint64_t at = 0; at < row_bytes; at += 32) {
+            const uint64_t place =
+                s.gemv ? at : a_fractal(s, i / 16, static_cast<uint32_t>(at / 32)) + i % 16 * 32ull;
+            if (!written(a, place, std::min<uint64_t>(32, row_bytes - at))) defined.rows[i] = 0;
+        }
+    }
+    for (uint32_t j = 0; j < s.n; ++j) {
+        for (uint64_t at = 0; at < row_bytes; at += 32) {
+            const uint64_t place = (at / 32 * s.nb + j / 16) * kFractal + j % 16 * 32ull;
+            if (!written(b, place, std::min<uint64_t>(32, row_bytes - at))) defined.columns[j] = 0;
+        }
+    }
+    return defined;
 }
 
 // The L0C units (1 KiB) that the instruction works on, in unit-flag mode.
@@ -238,16 +267,17 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     Instruction mmad(PIPE_M, "Mmad", site);
     if (s.m / 16 * (s.n / 16) >= 10) mmad.self_ordered();
     if (flag != 0) mmad.unit_flag();
+    const bool strict = core.machine.options().strict;
     if (s.gemv) {
-        mmad.reads(a, {0, uint64_t{s.k} * size});
+        mmad.reads_if(strict, a, {0, uint64_t{s.k} * size});
     } else {
         read_fractals(
-            mmad, a, s.m, 32, uint64_t{s.k} * size,
+            mmad, strict, a, s.m, 32, uint64_t{s.k} * size,
             [&](uint32_t i, uint32_t j) { return a_fractal(s, i, j); },
             uint64_t{s.mb} * s.kb * kFractal);
     }
     read_fractals(
-        mmad, b, s.n, 32, uint64_t{s.k} * size,
+        mmad, strict, b, s.n, 32, uint64_t{s.k} * size,
         [&](uint32_t i, uint32_t j) { return (uint64_t{j} * s.nb + i) * kFractal; },
         uint64_t{s.nb} * ((s.k + s.c0 - 1) / s.c0) * kFractal);
     std::vector<Region> c_regions;
@@ -275,16 +305,16 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
                  dtype_name(c_operand.type));
         }
         if (bias.buffer() == Buffer::BT) {
-            mmad.reads(bias, {0, uint64_t{s.n} * 4});
+            mmad.reads_if(strict, bias, {0, uint64_t{s.n} * 4});
         } else {
-            for (const Region& region : c_regions) mmad.reads(bias, region);
+            for (const Region& region : c_regions) mmad.reads_if(strict, bias, region);
         }
     }
     if (accumulate) {
-        for (const Region& region : c_regions) mmad.reads(c, region);
+        for (const Region& region : c_regions) mmad.reads_if(strict, c, region);
     }
     update_unit_flags(mmad, c, s, flag, -1);
-    for (const Region& region : c_regions) mmad.writes(c, region);
+    for (const Region& region : c_regions) mmad.writes_raw(c, region);
 
     // The product.
     std::vector<double> as, bs, sums(uint64_t{s.m} * s.n, 0.0);
@@ -317,6 +347,19 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
         sum_perturbed(s, as, bs, sums, core.machine.perturbation());
     } else {
         sum_exactly(s, as, bs, sums);
+    }
+    // C is written where everything that it was formed from is.
+    const Defined defined = find_defined(s, a, b, size);
+    for (uint32_t i = 0; i < s.m; ++i) {
+        for (uint32_t j = 0; j < s.n; ++j) {
+            bool known = defined.rows[i] != 0 && defined.columns[j] != 0;
+            if (accumulate) known = known && written(c, c_at(i, j), 4);
+            if (from_bias) {
+                known = known &&
+                        written(bias, bias.buffer() == Buffer::BT ? j * 4ull : c_at(i, j), 4);
+            }
+            std::memset(c.written(c_at(i, j)), known ? 1 : 0, 4);
+        }
     }
     for (uint32_t i = 0; i < s.m; ++i) {
         for (uint32_t j = 0; j < s.n; ++j) {

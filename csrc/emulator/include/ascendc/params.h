@@ -20,7 +20,7 @@ using NdSizeField = emulator::Field<uint16_t>;
 
 // Runs of blockLen units of 32 bytes; gaps from the end of one run to the start of the next.
 struct DataCopyParams {
-    DataCopyParams() = default;
+    DataCopyParams() {}
     DataCopyParams(Field16 count, Field16 length, Field16 src_gap, Field16 dst_gap)
         : blockCount(count), blockLen(length), srcGap(src_gap), dstGap(dst_gap) {}
     Field16 blockCount = 1;
