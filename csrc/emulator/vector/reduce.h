@@ -20,6 +20,23 @@ struct Reduced {
     uint32_t index;
 };
 
+template <ReduceType type, typename T>
+Reduced<T> combine(const Reduced<T>& a, const Reduced<T>& b, Overflow overflow) {
+    const float x = static_cast<float>(a.value), y = static_cast<float>(b.value);
+    if constexpr (type == ReduceType::SUM) {
+        return {narrow<T>(x + y, overflow), 0};
+    } else {
+        const bool keep_first = x != x || (y == y && (type == ReduceType::MAX ? x >= y : x <= y));
+        return keep_first ? a : b;
+    }
+}
+
+template <typename T>
+void keep_result(VectorState& state, const Reduced<T>& result) {
+    state.reduced_value = static_cast<float>(result.value);
+    state.reduced_index = result.index;
+}
+
 // Reduces the elements first .. first + count - 1 of an iteration; empty when none is active.
 template <ReduceType type, typename T>
 std::optional<Reduced<T>> reduce_range(const Operand& from, const Lanes& lanes, uint32_t iteration,
@@ -32,14 +49,7 @@ std::optional<Reduced<T>> reduce_range(const Operand& from, const Lanes& lanes, 
     const auto right =
         reduce_range<type, T>(from, lanes, iteration, first + count / 2, count / 2, overflow);
     if (!left || !right) return left ? left : right;
-    const float a = static_cast<float>(left->value);
-    const float b = static_cast<float>(right->value);
-    if constexpr (type == ReduceType::SUM) {
-        return Reduced<T>{narrow<T>(a + b, overflow), 0};
-    } else {
-        const bool keep_left = a != a || (b == b && (type == ReduceType::MAX ? a >= b : a <= b));
-        return keep_left ? left : right;
-    }
+    return combine<type>(*left, *right, overflow);
 }
 
 // How the result of one iteration lies in dst: bytes, and the unit of dstRepStride.
@@ -96,11 +106,16 @@ void run_reduce_repeat(const char* name, const AscendC::LocalTensor<T>& dst,
     if (!lanes.empty()) {
         call.writes_bytes(to, to.base, {0, bytes, lanes.iterations(), static_cast<int64_t>(step)});
     }
+    std::optional<Reduced<T>> best;  // over all iterations
     for (uint32_t r = 0; r < lanes.iterations(); ++r) {
         const auto result =
             reduce_range<type, T>(from, lanes, r, 0, lanes.width(), call.overflow());
-        if (result) store_reduced(to.memory + to.base + r * step, *result, type, order);
+        if (!result) continue;
+        store_reduced(to.memory + to.base + r * step, *result, type, order);
+        const Reduced<T> here{result->value, result->index + r * lanes.width()};
+        best = best ? combine<type>(*best, here, call.overflow()) : here;
     }
+    if (best && type != ReduceType::SUM) keep_result(call.state(), *best);
     call.issue(
         type == ReduceType::SUM ? vector_cost::kReduceRepeatSum : vector_cost::kReduceRepeatMax,
         lanes);
@@ -176,26 +191,23 @@ void run_reduce_all(const char* name, const AscendC::LocalTensor<T>& dst,
         call.writes_bytes(temporary, temporary.base, {0, used});
         std::memset(temporary.memory + temporary.base, kPoison, used);
     }
-    const auto combine = [&](const Reduced<T>& a, const Reduced<T>& b) {
-        const float x = static_cast<float>(a.value), y = static_cast<float>(b.value);
-        if constexpr (type == ReduceType::SUM) return Reduced<T>{narrow<T>(x + y, overflow), 0};
-        const bool keep = x != x || (y == y && (type == ReduceType::MAX ? x >= y : x <= y));
-        return keep ? a : b;
-    };
     Reduced<T> total = partial[0];
     if (counts || type != ReduceType::SUM) {
-        for (size_t i = 1; i < partial.size(); ++i) total = combine(total, partial[i]);
+        for (size_t i = 1; i < partial.size(); ++i)
+            total = combine<type>(total, partial[i], overflow);
     } else {
         while (partial.size() > 1) {
             std::vector<Reduced<T>> next;
             for (size_t i = 0; i < partial.size(); i += 2) {
-                next.push_back(i + 1 < partial.size() ? combine(partial[i], partial[i + 1])
-                                                      : partial[i]);
+                next.push_back(i + 1 < partial.size()
+                                   ? combine<type>(partial[i], partial[i + 1], overflow)
+                                   : partial[i]);
             }
             partial.swap(next);
         }
         total = partial[0];
     }
+    keep_result(call.state(), total);
     call.writes_bytes(to, to.base, {0, bytes});
     store_reduced(to.memory + to.base, total, type,
                   with_index ? ReduceOrder::ORDER_VALUE_INDEX : ReduceOrder::ORDER_ONLY_VALUE);
@@ -314,5 +326,21 @@ void ReduceSum(const LocalTensor<T>& dst, const LocalTensor<T>& src,
 EMULATOR_EXTREMUM(ReduceMax, MAX)
 EMULATOR_EXTREMUM(ReduceMin, MIN)
 #undef EMULATOR_EXTREMUM
+
+// The result of the last ReduceSum (count form), and of the last maximum or minimum.
+template <typename T>
+T GetReduceRepeatSumSpr() {
+    return static_cast<T>(emulator::vector_state().reduced_value);
+}
+template <typename T>
+void GetReduceRepeatMaxMinSpr(T& maxMinValue, T& maxMinIndex) {
+    const emulator::VectorState& state = emulator::vector_state();
+    maxMinValue = static_cast<T>(state.reduced_value);
+    if constexpr (sizeof(T) == 2) {
+        maxMinIndex = T::from_bits(static_cast<uint16_t>(state.reduced_index));
+    } else {
+        maxMinIndex = emulator::bit_cast<T>(state.reduced_index);
+    }
+}
 
 }  // namespace AscendC

@@ -300,7 +300,63 @@ static void mask_registers() {
     CHECK_ALL(256, z[i] == (i % 128 < 4 ? float(half(2 * float(a[i]))) : 1.0f));
 }
 
+static void mask_register_of_comparisons() {
+    const auto a = random_values<float>(64, -1, 1, 16), b = random_values<float>(64, -1, 1, 17);
+    const auto bits = apply<uint8_t>(
+        filled<uint8_t>(32, 0),
+        [](auto d, auto x, auto y) {
+            Compare(x, y, CMPMODE::GT, static_cast<uint64_t>(64), BinaryRepeatParams());
+            PipeBarrier<PIPE_V>();
+            GetCmpMask(d);
+        },
+        a, b);
+    CHECK_ALL(64, (bits[i / 8] >> (i % 8) & 1) == (a[i] > b[i]));
+    const auto z = apply<float>(
+        filled<float>(128, 0),
+        [](auto d, auto x, auto y, auto m) {
+            SetCmpMask(m);
+            SetVectorMask<float>(64);
+            Select<float, SELMODE::VSEL_CMPMASK_SPR>(d, x, y, 2, {1, 1, 1, 8, 0, 0});
+            ResetMask();
+        },
+        a, b, bits);
+    CHECK_ALL(128, z[i] == std::max(a[i % 64], b[i % 64]));
+}
+
+static void rectified_multiply_add() {
+    const auto x = random_values<half>(128, -2, 2, 3), y = random_values<half>(128, -2, 2, 4);
+    const auto c = random_values<half>(128, -2, 2, 5);
+    const auto fused = [&](size_t i) {
+        return emulator::round_to_format(double{float(x[i])} * float(c[i]) + float(y[i]),
+                                         emulator::kHalfFormat, RoundMode::CAST_RINT);
+    };
+    auto z = apply<half>(c, [](auto d, auto s, auto t) { MulAddRelu(d, s, t, 128); }, x, y);
+    CHECK_ALL(128, double{float(z[i])} == std::max(0.0, fused(i)));
+    z = apply<half>(
+        c,
+        [](auto d, auto s, auto t) {
+            FusedMulAddRelu(d, s, t, static_cast<uint64_t>(100), 1, {1, 1, 1, 8, 8, 8});
+        },
+        x, y);
+    CHECK_ALL(128, double{float(z[i])} == (i < 100 ? std::max(0.0, fused(i)) : float(c[i])));
+    const auto rsqrt = apply<float>(
+        filled<float>(64, 0), [](auto d, auto s) { Rsqrt(d, s, 64); }, filled<float>(64, 4));
+    CHECK_ALL(64, rsqrt[i] == 0.5f);
+#if __NPU_ARCH__ == 3510
+    const auto negative =
+        apply<half>(filled<half>(128, 0), [](auto d, auto s) { Neg(d, s, 128); }, x);
+    CHECK_ALL(128, float(negative[i]) == -float(x[i]));
+    const auto sum = apply<bfloat16_t>(
+        filled<bfloat16_t>(128, 0), [](auto d, auto s) { Add(d, s, s, 128); },
+        random_values<bfloat16_t>(128, -2, 2, 3));
+    const auto terms = random_values<bfloat16_t>(128, -2, 2, 3);
+    CHECK_ALL(128, float(sum[i]) == 2 * float(terms[i]));
+#endif
+}
+
 int main() {
+    mask_register_of_comparisons();
+    rectified_multiply_add();
     arithmetic();
     unary_and_scalar();
     multiply_add();

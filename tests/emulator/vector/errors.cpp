@@ -18,7 +18,7 @@ static LocalTensor<T> written(uint32_t address, uint32_t count) {
 }
 
 static void operands() {
-    EXPECT_ERROR("out of bounds", { Duplicate(at<float>(192 * 1024 - 64, 4096), 1.0f, 17 * 64); });
+    EXPECT_ERROR("out of bounds", { Duplicate(at<float>(248 * 1024 - 64, 4096), 1.0f, 17 * 64); });
     EXPECT_ERROR("out of bounds", { Duplicate(at<float>(0, 64), 1.0f, 65); });
     EXPECT_ERROR("aligned", { Duplicate(at<float>(16, 64), 1.0f, 8); });
     EXPECT_ERROR("nothing has written", { Adds(at<float>(0, 64), at<float>(1024, 64), 1.0f, 64); });

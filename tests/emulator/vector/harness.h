@@ -56,6 +56,7 @@ inline std::string run(const std::function<void()>& kernel, bool auto_sync = tru
     emulator::Options options;
     options.auto_sync = auto_sync;
     options.timing = false;
+    options.strict = true;
     emulator::set_options(options);
     return emulator::launch_body("test", __NPU_ARCH__, 1, emulator::Mix{0, 1}, kernel).error;
 }

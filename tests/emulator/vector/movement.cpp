@@ -129,6 +129,17 @@ static void padded_copies() {
     });
     CHECK(error.empty());
     CHECK_ALL(11, i % 4 == 3 || float(result.values()[i]) == i / 4 * 32 + i % 4);
+    // The same with DataCopyParams.
+    error = run([&] {
+        ub_head = 0;
+        const auto t = ub<half>(32);
+        DataCopyPad(t, source.tensor(), DataCopyParams{2, 6, 4, 0},
+                    DataCopyPadParams{true, 0, 1, 0});
+        PipeBarrier<PIPE_ALL>();
+        DataCopyPad(result.tensor(), t, DataCopyParams{2, 6, 0, 0});
+    });
+    CHECK(error.empty());
+    CHECK_ALL(6, float(result.values()[i]) == i / 3 * 5 + i % 3);
     // SetPadValue fills where isPad is false.
     error = run([&] {
         ub_head = 0;

@@ -52,6 +52,12 @@ static void per_block_and_pair() {
         x);
     CHECK(masked[2] == std::max({x[16], x[17], x[18], x[19]}));
     CHECK(masked[3] == (__NPU_ARCH__ == 2201 ? -1 : -INFINITY));
+    const auto largest = apply<half>(
+        filled<half>(16, -1), [](auto d, auto s) { BlockReduceMax(d, s, 2, 128, 1, 1, 8); },
+        random_values<half>(256, -20, 20, 6));
+    const auto h = random_values<half>(256, -20, 20, 6);
+    CHECK_ALL(16, float(largest[i]) ==
+                      float(*std::max_element(h.begin() + 16 * i, h.begin() + 16 * i + 16)));
     const auto pairs = apply<float>(
         filled<float>(64, -1), [](auto d, auto s) { PairReduceSum(d, s, 2, 64, 1, 1, 8); }, x);
     CHECK_ALL(64, pairs[i] == x[2 * i] + x[2 * i + 1]);
@@ -71,6 +77,26 @@ static void over_everything() {
         filled<float>(8, 0), [](auto d, auto s, auto t) { ReduceSum(d, s, t, 64, 4, 8); }, x,
         filled<float>(64, 0));
     CHECK(repeat[0] == tree(x, 0, 256, 256));
+    float from_register = 0;
+    apply<float>(
+        filled<float>(8, 0),
+        [&](auto d, auto s, auto t) {
+            ReduceSum(d, s, t, 200);
+            from_register = GetReduceRepeatSumSpr<float>();
+        },
+        x, filled<float>(64, 0));
+    CHECK(from_register == expected);
+    float value = 0, index = 0;
+    apply<float>(
+        filled<float>(8, 0),
+        [&](auto d, auto s) {
+            WholeReduceMin(d, s, 64, 4, 1, 1, 8, ReduceOrder::ORDER_INDEX_VALUE);
+            GetReduceRepeatMaxMinSpr(value, index);
+        },
+        x);
+    const auto least = std::min_element(x.begin(), x.end());
+    CHECK(value == *least);
+    CHECK(emulator::bit_cast<uint32_t>(index) == static_cast<uint32_t>(least - x.begin()));
     auto y = x;
     y[137] = 77;
     const auto largest = apply<float>(
