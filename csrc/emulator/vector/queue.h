@@ -78,6 +78,7 @@ constexpr AscendC::EventPipes queue_pipes(AscendC::TPosition source,
 // Event ids of one core, lowest free id first, for every pair of pipes.
 struct EventPool {
     std::array<std::array<uint8_t, kPipes>, kPipes> used{};
+    std::array<std::array<uint8_t, kPipes>, kPipes> next{};
 
     int find(pipe_t from, pipe_t to, Site site) const {
         for (int id = 0; id < 8; ++id) {
@@ -91,6 +92,15 @@ struct EventPool {
         used[from][to] = static_cast<uint8_t>(used[from][to] | 1u << id);
         return id;
     }
+    // For a buffer of a queue: the id it had last, so that the flag's last wait is certain to be
+    // over when it is raised again; the first time an id of its own, as long as there are enough.
+    int take_for_buffer(pipe_t from, pipe_t to, int last, Site site) {
+        int id = last;
+        if (id < 0) id = next[from][to]++ % 8;
+        if ((used[from][to] >> id & 1) != 0) id = find(from, to, site);
+        used[from][to] = static_cast<uint8_t>(used[from][to] | 1u << id);
+        return id;
+    }
     void give_back(pipe_t from, pipe_t to, int id) {
         used[from][to] = static_cast<uint8_t>(used[from][to] & ~(1u << id));
     }
@@ -100,8 +110,10 @@ struct QueueBuffer {
     uint32_t address = 0;
     uint32_t bytes = 0;
     enum State { kFree, kAllocated, kQueued, kDequeued } state = kFree;
-    int filled_event = -1;   // raised by EnQue
-    int emptied_event = -1;  // raised by FreeTensor
+    // Flags raised by EnQue and by FreeTensor and not yet waited for (-1: none), and the ids that
+    // the buffer had last.
+    int filled_event = -1, emptied_event = -1;
+    int filled_last = -1, emptied_last = -1;
     AscendC::EventPipes pipes{};
 };
 
@@ -241,7 +253,7 @@ class TQueBind {
             emulator::fail(site, "FreeTensor: the tensor is free already");
         }
         // The pipes of the transfer that comes next use the buffer; all that read it end first.
-        buffer.emptied_event = raise(buffer.pipes.to, buffer.pipes.from, site);
+        buffer.emptied_event = raise(buffer.pipes.to, buffer.pipes.from, buffer.emptied_last, site);
         buffer.state = emulator::QueueBuffer::kFree;
     }
     void FreeAllEvent(emulator::Site site = emulator::Site::here()) {
@@ -306,16 +318,16 @@ class TQueBind {
             emulator::fail(site, "EnQue: the tensor is not allocated, or in the queue already");
         }
         buffer.pipes = pipes;
-        buffer.filled_event = raise(pipes.from, pipes.to, site);
+        buffer.filled_event = raise(pipes.from, pipes.to, buffer.filled_last, site);
         buffer.state = emulator::QueueBuffer::kQueued;
         queued_.push_back(&buffer);
         return true;
     }
-    static int raise(pipe_t from, pipe_t to, emulator::Site site) {
+    static int raise(pipe_t from, pipe_t to, int& last, emulator::Site site) {
         if (from == to) return -1;
-        const int id = emulator::pipe_state().events.take(from, to, site);
-        emulator::current_core().set_flag(from, to, id, site);
-        return id;
+        last = emulator::pipe_state().events.take_for_buffer(from, to, last, site);
+        emulator::current_core().set_flag(from, to, last, site);
+        return last;
     }
     static void wait(pipe_t from, pipe_t to, int& id, emulator::Site site) {
         if (id < 0) return;
