@@ -40,8 +40,8 @@ struct Options {
     bool timing = true;
     // Stricter than the documents: refuse accesses beyond the count of a LocalTensor, a Mmad that
     // reads what nothing wrote (else its result is as if unwritten, and leaving L0C with it is
-    // refused), and a SetFlag that may run before the wait of the flag's last use. Public examples
-    // do all three.
+    // refused), loads that overwrite each other in L0 without a barrier, and a SetFlag that may run
+    // before the wait of the flag's last use. Public examples do all of these.
     bool strict = false;
     // CTRL[48] at start. The runtime's overflow mode sets it: inf and NaN are kept (the default of
     // torch_npu on these chips), or replaced by the largest number and zero.

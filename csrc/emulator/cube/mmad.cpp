@@ -251,8 +251,8 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     s.nb = (s.n + 15) / 16;
     s.kb = (s.k + s.c0 - 1) / s.c0;
     if (params.kDirectionAlign) {
-        if (soc.arch != 2201 || a_operand.type != DType::F32) {
-            fail(site, "Mmad: kDirectionAlign is for float on architecture 2201");
+        if (a_operand.type != DType::F32) {
+            fail(site, "Mmad: kDirectionAlign is for float, not %s", dtype_name(a_operand.type));
         }
         s.kb = (s.k + 15) / 16 * 2;
     }
