@@ -98,11 +98,19 @@ inline void copy_pad_out(const GlobalOperand& dst, const LocalOperand& src, cons
     const uint64_t src_pitch = slot + static_cast<uint64_t>(g.src_gap) * kBlockBytes;
     const int64_t dst_pitch = int64_t{g.length} + g.dst_gap;
     Instruction copy(PIPE_MTE3, "DataCopyPad", site);
-    copy.reads(from, {0, g.length, g.count, static_cast<int64_t>(src_pitch)});
-    copy.writes(to, {0, g.length, g.count, dst_pitch});
+    const Region runs{0, g.length, g.count, static_cast<int64_t>(src_pitch)};
+    const Region targets{0, g.length, g.count, dst_pitch};
+    // Bytes that nothing has written may leave the chip as such, unless the launch is strict.
+    const bool strict = copy.core().machine.options().strict;
+    strict ? copy.reads(from, runs) : copy.reads_raw(from, runs);
+    strict ? copy.writes(to, targets) : copy.writes_raw(to, targets);
     for (uint32_t i = 0; i < g.count; ++i) {
-        std::memcpy(to.memory->data() + to.offset + static_cast<int64_t>(i) * dst_pitch,
-                    from.data(i * src_pitch), g.length);
+        const uint64_t at = static_cast<uint64_t>(static_cast<int64_t>(i) * dst_pitch);
+        if (strict) {
+            std::memcpy(to.data(at), from.data(i * src_pitch), g.length);
+        } else {
+            Instruction::copy_raw(to, at, from, i * src_pitch, g.length);
+        }
     }
     copy.issue(0, 0);
 }
