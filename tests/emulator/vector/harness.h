@@ -52,13 +52,14 @@ class Global {
     std::vector<T> values_;
 };
 
-inline std::string run(const std::function<void()>& kernel, bool auto_sync = true) {
+inline std::string run(const std::function<void()>& kernel, bool auto_sync = true,
+                       emulator::Mix cores = {0, 1}) {
     emulator::Options options;
     options.auto_sync = auto_sync;
     options.timing = false;
     options.strict = true;
     emulator::set_options(options);
-    return emulator::launch_body("test", __NPU_ARCH__, 1, emulator::Mix{0, 1}, kernel).error;
+    return emulator::launch_body("test", __NPU_ARCH__, 1, cores, kernel).error;
 }
 
 // A region of the Unified Buffer; addresses are handed out front to back.

@@ -103,6 +103,73 @@ static void bind_and_pools() {
     CHECK(z.values() == x.values());
 }
 
+// A 16 x 16 product through the queues of the cube core: A1, B1, A2, B2, CO1.
+static void matrix_queues() {
+    const auto x = random_values<half>(256, -2, 2, 1), y = random_values<half>(256, -2, 2, 2);
+    Global<half> a(x), b(y);
+    Global<float> c(filled<float>(256, 0), false);
+    const std::string error = run(
+        [&] {
+            TPipe pipe;
+            TQue<TPosition::A1, 1> a1;
+            TQue<TPosition::B1, 1> b1;
+            TQue<TPosition::A2, 1> a2;
+            TQue<TPosition::B2, 1> b2;
+            TQue<TPosition::CO1, 1> co1;
+            pipe.InitBuffer(a1, 1, 512);
+            pipe.InitBuffer(b1, 1, 512);
+            pipe.InitBuffer(a2, 1, 512);
+            pipe.InitBuffer(b2, 1, 512);
+            pipe.InitBuffer(co1, 1, 1024);
+            for (int round = 0; round < 2; ++round) {
+                LocalTensor<half> left = a1.AllocTensor<half>(), right = b1.AllocTensor<half>();
+                DataCopy(left, a.tensor(), Nd2NzParams{1, 16, 16, 0, 16, 16, 1, 0});
+                DataCopy(right, b.tensor(), Nd2NzParams{1, 16, 16, 0, 16, 16, 1, 0});
+                a1.EnQue(left);
+                b1.EnQue(right);
+                left = a1.DeQue<half>();
+                right = b1.DeQue<half>();
+                LocalTensor<half> left0 = a2.AllocTensor<half>(), right0 = b2.AllocTensor<half>();
+#if __NPU_ARCH__ == 2201
+                LoadData(left0, left, LoadData2DParams{0, 1, 0, 0, 0, false, 0});
+                LoadData(right0, right, LoadData2DParams{0, 1, 0, 0, 0, true, 0});
+#else
+                LoadData(left0, left, LoadData2DParamsV2{0, 0, 1, 1, 1, 1, false, 0});
+                LoadData(right0, right, LoadData2DParamsV2{0, 0, 1, 1, 1, 1, true, 0});
+#endif
+                a2.EnQue(left0);
+                b2.EnQue(right0);
+                a1.FreeTensor(left);
+                b1.FreeTensor(right);
+                left0 = a2.DeQue<half>();
+                right0 = b2.DeQue<half>();
+                LocalTensor<float> product = co1.AllocTensor<float>();
+                MmadParams mmad;
+                mmad.m = mmad.n = mmad.k = 16;
+                Mmad(product, left0, right0, mmad);
+                co1.EnQue(product);
+                a2.FreeTensor(left0);
+                b2.FreeTensor(right0);
+                product = co1.DeQue<float>();
+                FixpipeParamsV220 out;
+                out.nSize = out.mSize = out.srcStride = out.dstStride = 16;
+                // The second round overwrites the first one's result.
+                PipeBarrier<PIPE_FIX>();
+                Fixpipe(c.tensor(), product, out);
+                co1.FreeTensor(product);
+            }
+        },
+        false, {1, 0});
+    std::printf("%s", error.c_str());
+    CHECK(error.empty());
+    for (size_t i = 0; i < 256; ++i) {
+        double sum = 0;
+        for (size_t k = 0; k < 16; ++k)
+            sum += double{float(x[i / 16 * 16 + k])} * float(y[k * 16 + i % 16]);
+        CHECK(c.values()[i] == static_cast<float>(sum));
+    }
+}
+
 static void mistakes() {
     EXPECT_ERROR("the queue is empty", {
         TPipe pipe;
@@ -134,6 +201,7 @@ static void mistakes() {
 int main() {
     pipeline();
     bind_and_pools();
+    matrix_queues();
     mistakes();
     return finish("queue");
 }
