@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent / "vector"
-PROGRAMS = ("elementwise", "movement", "reduce", "queue", "errors")
+PROGRAMS = ("scalars", "elementwise", "movement", "reduce", "queue", "errors")
 
 
 @pytest.fixture(scope="session")
