@@ -34,7 +34,8 @@ Instruction::Instruction(pipe_t pipe, const char* name, Site site)
 }
 
 void Instruction::check_bounds(const View& view, const Region& region, bool write) const {
-    int64_t low = static_cast<int64_t>(region.offset), high = low + static_cast<int64_t>(region.run);
+    int64_t low = static_cast<int64_t>(region.offset),
+            high = low + static_cast<int64_t>(region.run);
     const int64_t rows = static_cast<int64_t>(region.rows - 1) * region.row_stride;
     const int64_t outer = static_cast<int64_t>(region.outer - 1) * region.outer_stride;
     low += std::min<int64_t>(rows, 0) + std::min<int64_t>(outer, 0);

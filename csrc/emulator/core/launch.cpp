@@ -67,9 +67,10 @@ Report launch_body(const std::string& name, int arch, int blocks, Mix mix,
     } else if (blocks < 1 || blocks > 65535) {
         report.error = format_text("%s: %d blocks, accepted: 1..65535", name.c_str(), blocks);
     } else if (!(mix.aic == 1 && mix.aiv >= 0 && mix.aiv <= 2) && !(mix.aic == 0 && mix.aiv == 1)) {
-        report.error = format_text("%s: %d cube and %d vector cores per block; accepted: "
-                                   "(1,0), (0,1), (1,1), (1,2)",
-                                   name.c_str(), mix.aic, mix.aiv);
+        report.error = format_text(
+            "%s: %d cube and %d vector cores per block; accepted: "
+            "(1,0), (0,1), (1,1), (1,2)",
+            name.c_str(), mix.aic, mix.aiv);
     } else {
         try {
             Machine machine(*soc, options, mix, blocks);

@@ -188,8 +188,8 @@ void Machine::start_block(int block, int slot_number) {
     };
     if (first) {
         if (mix_.aic > 0) {
-            for (Buffer b : {Buffer::L1, Buffer::L0A, Buffer::L0B, Buffer::L0C, Buffer::BT,
-                             Buffer::FB})
+            for (Buffer b :
+                 {Buffer::L1, Buffer::L0A, Buffer::L0B, Buffer::L0C, Buffer::BT, Buffer::FB})
                 memory(b);
         }
         for (int v = 0; v < mix_.aiv; ++v) memory(Buffer::UB);

@@ -46,7 +46,7 @@ struct Options {
     // CTRL[48] at start. The runtime's overflow mode sets it: inf and NaN are kept (the default of
     // torch_npu on these chips), or replaced by the largest number and zero.
     bool saturate = false;
-    std::string trace_path;      // Chrome trace is written here
+    std::string trace_path;  // Chrome trace is written here
     // Synchronisation calls that do nothing, for mutation tests: "file:line" or "kind@file:line",
     // separated by commas; the file is compared by its end.
     std::string disable_sync;
@@ -128,11 +128,11 @@ class Core final : public Order {
     void check_exit();
 
     std::array<Memory*, kBuffers> memories_{};
-    PipeTimes issued_{};                  // instructions issued so far, by pipe
-    std::array<Clock, kPipes> known_;     // what each pipe's next instruction is ordered after
+    PipeTimes issued_{};               // instructions issued so far, by pipe
+    std::array<Clock, kPipes> known_;  // what each pipe's next instruction is ordered after
     std::array<std::array<std::array<Flag, 8>, kPipes>, kPipes> flags_;
     std::array<Counter, 32> counters_;
-    std::array<int, 32> cross_mode_;      // mode a flag id is in use with, -1 none
+    std::array<int, 32> cross_mode_;  // mode a flag id is in use with, -1 none
     std::map<const void*, std::shared_ptr<void>> states_;
     std::unique_ptr<Fiber> fiber_;
     std::function<bool()> ready_;

@@ -53,8 +53,8 @@ struct Costs {
 
 struct Soc {
     const char* name;
-    int arch;              // 2201 or 3510
-    int cube_cores;        // AIC; twice as many AIV
+    int arch;        // 2201 or 3510
+    int cube_cores;  // AIC; twice as many AIV
     double frequency_ghz;
     uint64_t capacity[kBuffers];  // bytes by Buffer; GM unused
     Costs costs;

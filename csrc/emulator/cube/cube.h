@@ -57,8 +57,8 @@ struct MmadState {
 // --- fixpipe.cpp: every way out of L0C, in common units.
 struct FixpipeCall {
     uint32_t n, m;
-    uint64_t src_stride;      // elements between column blocks of 16
-    uint64_t dst_stride;      // bytes between column blocks (NZ); elements per row or column
+    uint64_t src_stride;  // elements between column blocks of 16
+    uint64_t dst_stride;  // bytes between column blocks (NZ); elements per row or column
     AscendC::CO2Layout layout;
     QuantMode_t quant;
     uint64_t scalar;

@@ -97,8 +97,8 @@ void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& p, 
     if (p.dst_stride != 0) (is_b ? layout.column_blocks : layout.row_blocks) = p.dst_stride;
 
     Instruction load(PIPE_MTE1, "LoadData 3D", site);
-    std::set<uint64_t> sources;    // 32-byte units read
-    std::set<uint64_t> fractals;   // fractals written
+    std::set<uint64_t> sources;   // 32-byte units read
+    std::set<uint64_t> fractals;  // fractals written
     const auto each = [&](auto visit) {
         for (uint32_t i = 0; i < p.m_extension; ++i) {
             const uint32_t m = p.m_start + i;
@@ -107,15 +107,16 @@ void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& p, 
                 const uint32_t block = (p.k_start + j) / c0;
                 const uint32_t kw = block % p.filter_w, kh = block / p.filter_w % p.filter_h;
                 const uint32_t c1 = block / (p.filter_w * p.filter_h);
-                const int32_t h = static_cast<int32_t>(m / out_w * p.stride_h + kh * p.dilation_h) -
-                                  p.pads[2];
-                const int32_t w = static_cast<int32_t>(m % out_w * p.stride_w + kw * p.dilation_w) -
-                                  p.pads[0];
+                const int32_t h =
+                    static_cast<int32_t>(m / out_w * p.stride_h + kh * p.dilation_h) - p.pads[2];
+                const int32_t w =
+                    static_cast<int32_t>(m % out_w * p.stride_w + kw * p.dilation_w) - p.pads[0];
                 const bool inside = h >= 0 && w >= 0 && h < static_cast<int32_t>(p.height) &&
                                     w < static_cast<int32_t>(p.width);
                 const uint64_t at =
                     inside ? ((uint64_t{c1} * p.height + static_cast<uint32_t>(h)) * p.width +
-                              static_cast<uint32_t>(w)) * 32
+                              static_cast<uint32_t>(w)) *
+                                 32
                            : 0;
                 visit(i, j, inside, at);
             }

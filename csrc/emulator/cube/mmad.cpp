@@ -19,11 +19,11 @@ constexpr uint64_t kFractal = 512;
 
 struct Shape {
     uint32_t m, n, k;
-    uint32_t c0;       // elements of A and B in 32 bytes
-    uint32_t mb, nb;   // blocks of 16
-    uint32_t kb;       // blocks of c0, as laid out
-    bool gemv;         // A is one row, contiguous
-    bool zz;           // L0A of dav-2201; else NZ
+    uint32_t c0;      // elements of A and B in 32 bytes
+    uint32_t mb, nb;  // blocks of 16
+    uint32_t kb;      // blocks of c0, as laid out
+    bool gemv;        // A is one row, contiguous
+    bool zz;          // L0A of dav-2201; else NZ
 };
 
 uint64_t a_fractal(const Shape& s, uint32_t i, uint32_t j) {
@@ -43,9 +43,9 @@ void decode_a(const Shape& s, const View& a, std::vector<double>& out) {
     out.resize(uint64_t{s.m} * s.k);
     for (uint32_t i = 0; i < s.m; ++i) {
         for (uint32_t j = 0; j < s.k; ++j) {
-            const uint64_t at = s.gemv ? j * sizeof(T)
-                                       : a_fractal(s, i / 16, j / s.c0) + i % 16 * 32ull +
-                                             j % s.c0 * sizeof(T);
+            const uint64_t at =
+                s.gemv ? j * sizeof(T)
+                       : a_fractal(s, i / 16, j / s.c0) + i % 16 * 32ull + j % s.c0 * sizeof(T);
             T value;
             std::memcpy(&value, a.data(at), sizeof(T));
             out[uint64_t{i} * s.k + j] = number(value);
@@ -206,8 +206,9 @@ void update_unit_flags(Instruction& mmad, const View& c, const Shape& s, uint32_
     const uint64_t first = c.offset / 1024;
     for (uint64_t unit = first; unit < first + uint64_t{s.mb} * s.nb; ++unit) {
         if (core.unit_flag.at(unit) >= 0 && event < 0) {
-            fail(mmad.site(), "Mmad%s writes L0C at %llu, which a Fixpipe with unit flag has not "
-                              "drained yet: the hardware hangs",
+            fail(mmad.site(),
+                 "Mmad%s writes L0C at %llu, which a Fixpipe with unit flag has not "
+                 "drained yet: the hardware hangs",
                  flag != 0 ? " with unit flag" : "", static_cast<unsigned long long>(unit * 1024));
         }
         if (event >= 0 && flag == 3) core.unit_flag.at(unit) = event;
@@ -336,9 +337,9 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     if (accumulate || from_bias) {
         for (uint32_t i = 0; i < s.m; ++i) {
             for (uint32_t j = 0; j < s.n; ++j) {
-                const uint8_t* from = accumulate                        ? c.data(c_at(i, j))
+                const uint8_t* from = accumulate                    ? c.data(c_at(i, j))
                                       : bias.buffer() == Buffer::BT ? bias.data(j * 4ull)
-                                                                        : bias.data(c_at(i, j));
+                                                                    : bias.data(c_at(i, j));
                 sums[uint64_t{i} * s.n + j] = load(from);
             }
         }
@@ -355,8 +356,8 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
             bool known = defined.rows[i] != 0 && defined.columns[j] != 0;
             if (accumulate) known = known && written(c, c_at(i, j), 4);
             if (from_bias) {
-                known = known &&
-                        written(bias, bias.buffer() == Buffer::BT ? j * 4ull : c_at(i, j), 4);
+                known =
+                    known && written(bias, bias.buffer() == Buffer::BT ? j * 4ull : c_at(i, j), 4);
             }
             std::memset(c.written(c_at(i, j)), known ? 1 : 0, 4);
         }
@@ -372,9 +373,9 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
             } else {
                 float value = static_cast<float>(sum);
                 if (core.saturate && !std::isfinite(value)) {
-                    value = std::isnan(value) ? 0.0f
-                                              : std::copysign(std::numeric_limits<float>::max(),
-                                                              value);
+                    value = std::isnan(value)
+                                ? 0.0f
+                                : std::copysign(std::numeric_limits<float>::max(), value);
                 }
                 std::memcpy(c.data(c_at(i, j)), &value, 4);
             }
@@ -382,8 +383,9 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     }
 
     const Costs& costs = soc.costs;
-    const double cube_k = size == 1 ? costs.cube_k_b8 : size == 2 ? costs.cube_k_b16
-                                                                  : costs.cube_k_b32;
+    const double cube_k = size == 1   ? costs.cube_k_b8
+                          : size == 2 ? costs.cube_k_b16
+                                      : costs.cube_k_b32;
     const double cycles =
         s.mb * 16.0 * s.nb * 16.0 * (s.kb * double(s.c0)) / (16.0 * 16.0 * cube_k);
     const int event = mmad.issue(costs.mmad_gap + cycles, costs.mmad_latency);

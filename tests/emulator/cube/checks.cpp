@@ -11,10 +11,10 @@ struct Square {
     Global<half> a{random_values<half>(N * N, -1, 1, 1)};
     Global<half> b{random_values<half>(N * N, -1, 1, 2)};
     Global<float> c{filled<float>(N * N, 0), false};
-    LocalTensor<float> co = at<float>(TPosition::CO1, 0, N * N);
-    LocalTensor<half> a1 = at<half>(TPosition::A1, 0, N * N);
-    LocalTensor<half> a2 = at<half>(TPosition::A2, 0, N * N);
-    LocalTensor<half> b2 = at<half>(TPosition::B2, 0, N * N);
+    LocalTensor<float> co = at<float>(TPosition::CO1, 0, N* N);
+    LocalTensor<half> a1 = at<half>(TPosition::A1, 0, N* N);
+    LocalTensor<half> a2 = at<half>(TPosition::A2, 0, N* N);
+    LocalTensor<half> b2 = at<half>(TPosition::B2, 0, N* N);
 
     void load() { load_operands(a.tensor(), b.tensor(), N, N, N); }
     void copy_in() { DataCopy(a1, a.tensor(), Nd2NzParams{1, N, N, 0, N, N, 1, 0}); }
@@ -31,8 +31,8 @@ void races() {
                 store(s.c.tensor(), N, N));
     // Reuse without waiting for the reader: L1 after LoadData, L0A after Mmad, L0C after Fixpipe.
     EXPECT_CUBE("race: DataCopy ND2NZ (pipe MTE2) writes L1", s.load(); s.copy_in());
-    EXPECT_CUBE("race: Mmad (pipe M) writes L0C", s.load(); s.multiply();
-                sync<HardEvent::M_FIX>(); store(s.c.tensor(), N, N); s.multiply());
+    EXPECT_CUBE("race: Mmad (pipe M) writes L0C", s.load(); s.multiply(); sync<HardEvent::M_FIX>();
+                store(s.c.tensor(), N, N); s.multiply());
     EXPECT_CUBE("", s.load(); s.multiply(); sync<HardEvent::M_FIX>(); store(s.c.tensor(), N, N);
                 sync<HardEvent::FIX_M>(); s.multiply());
     // Same pipe: small accumulating Mmads, overlapping copies.
@@ -60,19 +60,17 @@ void memory() {
     strict.strict = true;
     EXPECT("Mmad reads byte 0 of L0A (A), which nothing has written",
            run_kernel([&] { s.multiply(); }, {1, 0}, 1, strict));
-    EXPECT("of tensor dst", run_kernel(
-                                [&] {
-                                    DataCopy(at<half>(TPosition::A1, 0, 16), s.a.tensor(), 32);
-                                },
-                                {1, 0}, 1, strict));
+    EXPECT("of tensor dst",
+           run_kernel([&] { DataCopy(at<half>(TPosition::A1, 0, 16), s.a.tensor(), 32); }, {1, 0},
+                      1, strict));
     EXPECT_CUBE("of GM, which has 8192: out of bounds",
                 DataCopy(s.a1, s.a.tensor()[16], Nd2NzParams{1, N, N, 0, N, N, 1, 0}));
     EXPECT_CUBE("of L1, which has 524288: out of bounds",
                 DataCopy(at<half>(TPosition::A1, 524288 - 64, N), s.a.tensor(), N));
     EXPECT_CUBE("is not aligned to 32", DataCopy(at<half>(TPosition::A1, 16, N), s.a.tensor(), N));
-    EXPECT_CUBE("is not aligned to 512", s.copy_in(); sync<HardEvent::MTE2_MTE1>();
-                LoadData(at<half>(TPosition::A2, 256, N), s.a1,
-                         LoadData2DParams(0, 1, 1, 0, 0, false, 0)));
+    EXPECT_CUBE(
+        "is not aligned to 512", s.copy_in(); sync<HardEvent::MTE2_MTE1>();
+        LoadData(at<half>(TPosition::A2, 256, N), s.a1, LoadData2DParams(0, 1, 1, 0, 0, false, 0)));
     EXPECT_CUBE("is not aligned to 1024", s.load();
                 Mmad(at<float>(TPosition::CO1, 512, N * N), s.a2, s.b2,
                      MmadParams(N, N, N, 0, false, true)));
@@ -82,8 +80,8 @@ void memory() {
     emulator::register_global(stray.data(), N * N * 2, true, true);
     EXPECT_CUBE("this global buffer is an input", s.load(); s.multiply(); sync<HardEvent::M_FIX>();
                 GlobalTensor<half> g; g.SetGlobalBuffer(stray.data());
-                Fixpipe(g, s.co, FixpipeParamsV220(N, N, N, N, false, QuantMode_t::F322F16, 0, 1, 0,
-                                                   0, 0)));
+                Fixpipe(g, s.co,
+                        FixpipeParamsV220(N, N, N, N, false, QuantMode_t::F322F16, 0, 1, 0, 0, 0)));
     emulator::unregister_global(stray.data());
     EXPECT_CUBE("capacity 65536", LocalMemAllocator<Hardware::L0A> l0a;
                 (l0a.Alloc<TPosition::A2, half>(N * N * 10)));
@@ -118,12 +116,12 @@ void paths_and_types() {
 #if __NPU_ARCH__ == 2201
     EXPECT_CUBE("does not exist on architecture 2201",
                 LoadData(s.a2, s.a1, LoadData2DParamsV2(0, 0, 4, 4, 4, 4, false, 0)));
-    EXPECT_CUBE("16-bit elements only", LoadData(at<int8_t>(TPosition::A2, 0, 512),
-                                                 at<int8_t>(TPosition::A1, 0, 512),
-                                                 LoadData2DParams(0, 1, 1, 0, 0, true, 0)));
+    EXPECT_CUBE("16-bit elements only",
+                LoadData(at<int8_t>(TPosition::A2, 0, 512), at<int8_t>(TPosition::A1, 0, 512),
+                         LoadData2DParams(0, 1, 1, 0, 0, true, 0)));
     EXPECT_CUBE("must be CFG_NZ", s.load(); s.multiply(); sync<HardEvent::M_FIX>();
-                Fixpipe(s.a1, s.co, FixpipeParamsV220(N, N, N, N, false, QuantMode_t::F322F16, 0, 1,
-                                                      0, 0, 0)));
+                Fixpipe(s.a1, s.co,
+                        FixpipeParamsV220(N, N, N, N, false, QuantMode_t::F322F16, 0, 1, 0, 0, 0)));
 #else
     EXPECT_CUBE("no path from L1 to GM", s.copy_in(); sync<HardEvent::MTE2_MTE3>();
                 DataCopy(s.a.tensor(), s.a1, N));
@@ -138,10 +136,10 @@ void paths_and_types() {
                      MmadParams(N, N, N, 0, false, true)));
     EXPECT_CUBE("lies in L1, must lie in L0A",
                 Mmad(s.co, s.a1, s.b2, MmadParams(N, N, N, 0, false, true)));
-    EXPECT_CUBE("was deqScalar set?", s.load(); s.multiply(); sync<HardEvent::M_FIX>();
-                FixpipeParamsV220 params(N, N, N, N, false);
-                params.quantPre = QuantMode_t::QF322B8_PRE;
-                (Fixpipe<int8_t, float, CFG_NZ>(at<int8_t>(TPosition::A1, 0, N * N), s.co, params)));
+    EXPECT_CUBE(
+        "was deqScalar set?", s.load(); s.multiply(); sync<HardEvent::M_FIX>();
+        FixpipeParamsV220 params(N, N, N, N, false); params.quantPre = QuantMode_t::QF322B8_PRE;
+        (Fixpipe<int8_t, float, CFG_NZ>(at<int8_t>(TPosition::A1, 0, N * N), s.co, params)));
     EXPECT("Mmad on a vector core", run_kernel([&] { s.multiply(); }, {0, 1}));
 }
 
@@ -154,13 +152,12 @@ void flags() {
     EXPECT_CUBE("PipeBarrier<PIPE_S>", PipeBarrier<PIPE_S>());
     emulator::Options strict;
     strict.strict = true;
-    EXPECT("may be executed before the WaitFlag of its last use",
-           run_kernel(
-               [] {
-                   sync<HardEvent::M_FIX>();
-                   sync<HardEvent::M_FIX>();
-               },
-               {1, 0}, 1, strict));
+    EXPECT("may be executed before the WaitFlag of its last use", run_kernel(
+                                                                      [] {
+                                                                          sync<HardEvent::M_FIX>();
+                                                                          sync<HardEvent::M_FIX>();
+                                                                      },
+                                                                      {1, 0}, 1, strict));
     EXPECT("", run_kernel(
                    [] {
                        sync<HardEvent::M_FIX>();
@@ -180,8 +177,8 @@ void unit_flags() {
     const auto multiply = [&](uint32_t flag) {
         Mmad(s.co, s.a2, s.b2, MmadParams(N, N, N, flag, false, true));
     };
-    EXPECT_CUBE("", s.load(); multiply(3); fixpipe(3); multiply(3);
-                PipeBarrier<PIPE_FIX>(); fixpipe(3));
+    EXPECT_CUBE("", s.load(); multiply(3); fixpipe(3); multiply(3); PipeBarrier<PIPE_FIX>();
+                fixpipe(3));
     EXPECT_CUBE("which no Mmad with unitFlag 3 has filled", s.load(); multiply(2); fixpipe(3));
     EXPECT_CUBE("both need the flag", s.load(); multiply(3); fixpipe(0));
     EXPECT_CUBE("not drained", s.load(); multiply(3); multiply(3));
@@ -213,8 +210,8 @@ void launches() {
                   std::string(place.kind) == "SetFlag" && place.count == 1;
     }
     CHECK(listed);
-    options.disable_sync = "checks.cpp:" + std::to_string(line) + ",WaitFlag@checks.cpp:" +
-                           std::to_string(line + 1);
+    options.disable_sync =
+        "checks.cpp:" + std::to_string(line) + ",WaitFlag@checks.cpp:" + std::to_string(line + 1);
     EXPECT("race: Fixpipe", run_kernel(kernel, {1, 0}, 1, options));
     options.disable_sync = "SetFlag@checks.cpp:" + std::to_string(line);
     EXPECT("deadlock: WaitFlag", run_kernel(kernel, {1, 0}, 1, options));

@@ -34,7 +34,8 @@ emulator::Report hand_over(Meet meet, int blocks = 1, uint64_t seed = 0) {
     options.schedule_seed = seed;
     return run_kernel(
         [&] {
-            const uint32_t offset = static_cast<uint32_t>(GetBlockNum() > 1 ? GetBlockIdx() / 2 : 0);
+            const uint32_t offset =
+                static_cast<uint32_t>(GetBlockNum() > 1 ? GetBlockIdx() / 2 : 0);
             if ASCEND_IS_AIV {
                 if (GetSubBlockIdx() == 0) {
                     copy(middle.tensor()[offset * kCount], in.tensor()[offset * kCount]);

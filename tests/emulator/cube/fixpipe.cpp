@@ -32,7 +32,8 @@ std::vector<O> leave_l0c(const std::vector<T>& a, const std::vector<T>& b, size_
                          Leave leave) {
     Global<T> ag(a), bg(b);
     // NZ output wants global memory aligned to 32 bytes.
-    O* const out = static_cast<O*>(std::aligned_alloc(512, align(static_cast<uint32_t>(count * sizeof(O)), 512)));
+    O* const out = static_cast<O*>(
+        std::aligned_alloc(512, align(static_cast<uint32_t>(count * sizeof(O)), 512)));
     emulator::register_global(out, count * sizeof(O), false, false);
     AscendC::GlobalTensor<O> out_tensor;
     out_tensor.SetGlobalBuffer(out);
@@ -63,21 +64,18 @@ FixpipeParamsV220 plain(QuantMode_t quant, uint64_t scale = 0, bool relu = false
 }
 
 void casts() {
-    const auto halves = leave_l0c<half, float, half>(kA, kB, N * N, [](auto out, auto co) {
-        Fixpipe(out, co, plain(QuantMode_t::F322F16));
-    });
+    const auto halves = leave_l0c<half, float, half>(
+        kA, kB, N * N, [](auto out, auto co) { Fixpipe(out, co, plain(QuantMode_t::F322F16)); });
     CHECK_ALL(N * N, same_bits(halves[i], half(product(i))));
-    const auto brains = leave_l0c<half, float, bfloat16_t>(kA, kB, N * N, [](auto out, auto co) {
-        Fixpipe(out, co, plain(QuantMode_t::F322BF16));
-    });
+    const auto brains = leave_l0c<half, float, bfloat16_t>(
+        kA, kB, N * N, [](auto out, auto co) { Fixpipe(out, co, plain(QuantMode_t::F322BF16)); });
     CHECK_ALL(N * N, same_bits(brains[i], bfloat16_t(product(i))));
     const auto positive = leave_l0c<half, float, float>(kA, kB, N * N, [](auto out, auto co) {
         Fixpipe(out, co, plain(QuantMode_t::NoQuant, 0, true));
     });
     CHECK_ALL(N * N, positive[i] == std::fmax(product(i), 0.0f));
-    const auto integers = leave_l0c<int8_t, int32_t, int32_t>(kI, kJ, N * N, [](auto out, auto co) {
-        Fixpipe(out, co, plain(QuantMode_t::NoQuant));
-    });
+    const auto integers = leave_l0c<int8_t, int32_t, int32_t>(
+        kI, kJ, N * N, [](auto out, auto co) { Fixpipe(out, co, plain(QuantMode_t::NoQuant)); });
     CHECK_ALL(N * N, integers[i] == int_product(i));
 }
 
@@ -93,21 +91,23 @@ void quantisation() {
         Fixpipe(out, co, plain(QuantMode_t::QF322B8_PRE, parameter(scale, -3, true)));
     });
     CHECK_ALL(N * N, bytes[i] == quantised(product(i), scale, -3, true));
-    const auto unsigned_bytes = leave_l0c<half, float, uint8_t>(kA, kB, N * N, [&](auto o, auto co) {
-        Fixpipe(o, co, plain(QuantMode_t::QF322B8_PRE, parameter(scale, 100, false)));
-    });
+    const auto unsigned_bytes =
+        leave_l0c<half, float, uint8_t>(kA, kB, N * N, [&](auto o, auto co) {
+            Fixpipe(o, co, plain(QuantMode_t::QF322B8_PRE, parameter(scale, 100, false)));
+        });
     CHECK_ALL(N * N, unsigned_bytes[i] == quantised(product(i), scale, 100, false));
     const float small = 0.0007f;
-    const auto requantised = leave_l0c<int8_t, int32_t, int8_t>(kI, kJ, N * N, [&](auto o, auto co) {
-        Fixpipe(o, co, plain(QuantMode_t::REQ8, parameter(small, 0, true)));
-    });
+    const auto requantised =
+        leave_l0c<int8_t, int32_t, int8_t>(kI, kJ, N * N, [&](auto o, auto co) {
+            Fixpipe(o, co, plain(QuantMode_t::REQ8, parameter(small, 0, true)));
+        });
     CHECK_ALL(N * N,
               requantised[i] == quantised(static_cast<float>(int_product(i)), small, 0, true));
     const auto halves = leave_l0c<int8_t, int32_t, half>(kI, kJ, N * N, [&](auto o, auto co) {
         Fixpipe(o, co, plain(QuantMode_t::DEQF16, parameter(small, 0, false)));
     });
-    CHECK_ALL(N * N, same_bits(halves[i],
-                               half(static_cast<float>(int_product(i)) * ten_bits(small))));
+    CHECK_ALL(N * N,
+              same_bits(halves[i], half(static_cast<float>(int_product(i)) * ten_bits(small))));
     // A scale of its own for each column.
     std::vector<uint64_t> scales;
     for (uint32_t j = 0; j < N; ++j) {
@@ -130,7 +130,8 @@ void nz() {
         params.dstStride = N * 16 * 2 / 32;
         Fixpipe<half, float, CFG_NZ>(out, co, params);
     });
-    CHECK_ALL(N * N, same_bits(halves[i % N / 16 * N * 16 + i / N * 16 + i % 16], half(product(i))));
+    CHECK_ALL(N * N,
+              same_bits(halves[i % N / 16 * N * 16 + i / N * 16 + i % 16], half(product(i))));
     const auto bytes = leave_l0c<half, float, int8_t>(kA, kB, N * N, [](auto out, auto co) {
         auto params = plain(QuantMode_t::QF322B8_PRE, parameter(16.0f, 0, true));
         params.dstStride = N;

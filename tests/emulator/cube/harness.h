@@ -83,8 +83,7 @@ void load_operands(GlobalTensor<T> a, GlobalTensor<T> b, uint32_t m, uint32_t n,
         LoadData(b2, b1, params);
     }
 #else
-    LoadData(a2, a1,
-             LoadData2DParamsV2(0, 0, m16 / 16, kb, m16 / 16, m16 / 16, false, 0));
+    LoadData(a2, a1, LoadData2DParamsV2(0, 0, m16 / 16, kb, m16 / 16, m16 / 16, false, 0));
     const uint32_t nk = sizeof(T) == 4 ? align(n, 16) / 8 : align(n, c0) / c0;
     LoadData(b2, b1,
              LoadData2DParamsV2(0, 0, ks / 16, nk, ks / 16,

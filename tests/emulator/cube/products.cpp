@@ -15,8 +15,7 @@ static void product(uint32_t m, uint32_t n, uint32_t k) {
                sync<HardEvent::M_FIX>();
                store(c.tensor(), m, n);
            }));
-    CHECK_ALL(m * n,
-              (same_bits(c.values()[i], exact<C>(a.values(), b.values(), n, k, i))));
+    CHECK_ALL(m * n, (same_bits(c.values()[i], exact<C>(a.values(), b.values(), n, k, i))));
 }
 
 static void products() {

@@ -26,7 +26,8 @@ void copy_in(uint32_t tile, uint32_t of) {
 void products() {
     for (const uint32_t count : {1u, 8u}) {
         const auto report = run_kernel([&] {
-            const auto a2 = at<half>(TPosition::A2, 0, N * N), b2 = at<half>(TPosition::B2, 0, N * N);
+            const auto a2 = at<half>(TPosition::A2, 0, N * N),
+                       b2 = at<half>(TPosition::B2, 0, N * N);
             for (uint32_t i = 0; i < count; ++i) {
                 Mmad(at<float>(TPosition::CO1, 0, N * N), a2, b2,
                      MmadParams(N, N, N, 0, false, true));

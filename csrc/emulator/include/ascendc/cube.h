@@ -41,7 +41,8 @@ inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint3
                      Site site = Site::here()) {
     DataCopyParams params = emulator::contiguous(count, sizeof(T), site);
     // The unit of a copy to BT or FB is larger: 64 or 128 bytes on dav-2201.
-    const emulator::Buffer to = emulator::buffer_of(static_cast<TPosition>(dst.GetPosition()), site);
+    const emulator::Buffer to =
+        emulator::buffer_of(static_cast<TPosition>(dst.GetPosition()), site);
     const uint32_t unit = to == emulator::Buffer::BT   ? (__NPU_ARCH__ == 2201 ? 2 : 1)
                           : to == emulator::Buffer::FB ? (__NPU_ARCH__ == 2201 ? 4 : 2)
                                                        : 1;
@@ -222,7 +223,8 @@ inline emulator::FixpipeCall emulator_fixpipe_call(const FixpipeParamsV220& p, C
     if (layout != CO2Layout::NZ) {
         // Units of 16 x 16 elements on dav-2201, of 16 elements on dav-3510.
         const uint64_t unit = __NPU_ARCH__ == 2201 ? 256 : 16;
-        if (__NPU_ARCH__ == 2201) require_field("Fixpipe", "srcNdStride", p.srcNdStride, 0, 512, site);
+        if (__NPU_ARCH__ == 2201)
+            require_field("Fixpipe", "srcNdStride", p.srcNdStride, 0, 512, site);
         call.count = p.ndNum;
         call.src_matrix = p.srcNdStride * unit;
         call.dst_matrix = p.dstNdStride;
@@ -249,8 +251,9 @@ inline emulator::FixpipeCall emulator_fixpipe_call(const FixpipeParamsArch3510<l
     call.channel_split = p.isChannelSplit;
     if (p.preReluMode == ReluMode::SCALAR_RELU || p.preReluMode == ReluMode::VECTOR_RELU ||
         p.preClipReluMode != ClipReluMode::NOCLIP_RELU || p.dualDstCtl != 0) {
-        emulator::fail(site, "Fixpipe: scaled or clipped relu and dual destinations are not "
-                             "modelled");
+        emulator::fail(site,
+                       "Fixpipe: scaled or clipped relu and dual destinations are not "
+                       "modelled");
     }
     if constexpr (layout == CO2Layout::ROW_MAJOR) {
         call.count = p.params.ndNum;
@@ -302,14 +305,14 @@ inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(),
-                      emulator_fixpipe_call(params, sizeof(T), site), site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
+                      site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
 inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(),
-                      emulator_fixpipe_call(params, sizeof(T), site), site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
+                      site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
@@ -353,8 +356,9 @@ inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams&
                                                     uint32_t element_size, Site site) {
     auto& state = emulator::current_core().state<emulator::FixpipeState>();
     if (p.clipReluPre != 0 || p.eltWiseOp != 0) {
-        emulator::fail(site, "DataCopy from L0C: clipped relu and element-wise operations are not "
-                             "modelled");
+        emulator::fail(site,
+                       "DataCopy from L0C: clipped relu and element-wise operations are not "
+                       "modelled");
     }
     FixpipeParamsV220 params;
     params.nSize = p.nSize;
@@ -369,8 +373,8 @@ inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams&
     params.ndNum = state.nd_num;
     params.srcNdStride = state.src_nd_stride;
     params.dstNdStride = state.dst_nd_stride;
-    emulator::FixpipeCall call = emulator_fixpipe_call(
-        params, p.nz2ndEn ? CO2Layout::ROW_MAJOR : CO2Layout::NZ, site);
+    emulator::FixpipeCall call =
+        emulator_fixpipe_call(params, p.nz2ndEn ? CO2Layout::ROW_MAJOR : CO2Layout::NZ, site);
     // On dav-3510 strides of the NZ output count elements.
     if (__NPU_ARCH__ == 3510 && !p.nz2ndEn) {
         call.dst_stride = uint64_t{p.dstStride} * element_size;
@@ -381,14 +385,14 @@ inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams&
 template <typename T, typename U>
 inline void DataCopy(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                      const DataCopyCO12DstParams& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(),
-                      emulator_copy_out_call(params, sizeof(T), site), site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, sizeof(T), site),
+                      site);
 }
 template <typename T, typename U>
 inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                      const DataCopyCO12DstParams& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(),
-                      emulator_copy_out_call(params, sizeof(T), site), site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, sizeof(T), site),
+                      site);
 }
 
 }  // namespace AscendC

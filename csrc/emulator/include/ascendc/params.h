@@ -236,8 +236,7 @@ struct MmadParams {
 struct FixpipeConfig {
     CO2Layout format;
     bool isToUB = false;
-    constexpr FixpipeConfig(CO2Layout layout, bool to_ub = false)
-        : format(layout), isToUB(to_ub) {}
+    constexpr FixpipeConfig(CO2Layout layout, bool to_ub = false) : format(layout), isToUB(to_ub) {}
 };
 inline constexpr FixpipeConfig CFG_NZ = {CO2Layout::NZ};
 inline constexpr FixpipeConfig CFG_ROW_MAJOR = {CO2Layout::ROW_MAJOR};

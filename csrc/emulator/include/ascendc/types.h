@@ -160,23 +160,31 @@ constexpr uint32_t size_of(DType type) {
 }
 
 constexpr const char* dtype_name(DType type) {
-    constexpr const char* names[] = {"int8_t",     "uint8_t", "int16_t",  "uint16_t",
-                                     "half",       "bfloat16_t", "int32_t", "uint32_t",
-                                     "float",      "int64_t", "uint64_t", "int4b_t"};
+    constexpr const char* names[] = {"int8_t", "uint8_t",    "int16_t",  "uint16_t",
+                                     "half",   "bfloat16_t", "int32_t",  "uint32_t",
+                                     "float",  "int64_t",    "uint64_t", "int4b_t"};
     return names[static_cast<int>(type)];
 }
 
 template <typename T>
 constexpr DType dtype_of() {
     using U = std::remove_cv_t<T>;
-    if constexpr (std::is_same_v<U, AscendC::int4b_t>) return DType::I4;
-    else if constexpr (std::is_same_v<U, half>) return DType::F16;
-    else if constexpr (std::is_same_v<U, bfloat16_t>) return DType::BF16;
-    else if constexpr (std::is_same_v<U, float>) return DType::F32;
-    else if constexpr (sizeof(U) == 1) return std::is_signed_v<U> ? DType::I8 : DType::U8;
-    else if constexpr (sizeof(U) == 2) return std::is_signed_v<U> ? DType::I16 : DType::U16;
-    else if constexpr (sizeof(U) == 4) return std::is_signed_v<U> ? DType::I32 : DType::U32;
-    else return std::is_signed_v<U> ? DType::I64 : DType::U64;
+    if constexpr (std::is_same_v<U, AscendC::int4b_t>)
+        return DType::I4;
+    else if constexpr (std::is_same_v<U, half>)
+        return DType::F16;
+    else if constexpr (std::is_same_v<U, bfloat16_t>)
+        return DType::BF16;
+    else if constexpr (std::is_same_v<U, float>)
+        return DType::F32;
+    else if constexpr (sizeof(U) == 1)
+        return std::is_signed_v<U> ? DType::I8 : DType::U8;
+    else if constexpr (sizeof(U) == 2)
+        return std::is_signed_v<U> ? DType::I16 : DType::U16;
+    else if constexpr (sizeof(U) == 4)
+        return std::is_signed_v<U> ? DType::I32 : DType::U32;
+    else
+        return std::is_signed_v<U> ? DType::I64 : DType::U64;
 }
 
 }  // namespace emulator
