@@ -111,11 +111,13 @@ class ProductStage {
 
     // --- buffers of the unit in flight in stream s
 
-    __aicore__ inline AscendC::LocalTensor<T> L1(uint32_t offset) const {
-        return AscendC::LocalTensor<T>(AscendC::TPosition::A1, offset, kImage<C>);
+    __aicore__ inline AscendC::LocalTensor<T> L1(uint32_t offset,
+                                                 uint32_t count = kImage<C>) const {
+        return AscendC::LocalTensor<T>(AscendC::TPosition::A1, offset, count);
     }
     __aicore__ inline AscendC::LocalTensor<T> Input(int32_t unit, int32_t which) const {
-        return L1(Buffers::kInputL1 + (unit % Inputs() * 2 + which) * Buffers::kImageBytes);
+        return L1(Buffers::kInputL1 + (unit % Inputs() * 2 + which) * Buffers::kImageBytes,
+                  (2 - which) * kImage<C>);
     }
     __aicore__ inline int32_t Inputs() const { return 2 * streams_; }
     __aicore__ inline AscendC::LocalTensor<T> N(int32_t s) const { return Input(first_ + s, 0); }
@@ -152,7 +154,7 @@ class ProductStage {
             AscendC::CrossCoreWaitFlag(kReady);
         }
         if (unit == 0) {
-            AscendC::DataCopy(L1(Buffers::kIdentityL1), workspace_,
+            AscendC::DataCopy(L1(Buffers::kIdentityL1, kIdentity), workspace_,
                               AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
         }
         if (unit >= Inputs()) {
@@ -181,7 +183,7 @@ class ProductStage {
     }
 
     __aicore__ inline void LoadIdentities() {
-        const auto image = L1(Buffers::kIdentityL1);
+        const auto image = L1(Buffers::kIdentityL1, kIdentity);
         for (uint16_t side = 1; side <= 4; side *= 2) {
             LoadLeft(left_identity_.Of(side), image, 4, side, side);
             LoadRight(right_identity_.Of(side), image, 4, side, side);
