@@ -29,7 +29,7 @@ template <int32_t C, int32_t L>
 struct SeedBuffers {
     static constexpr uint32_t kCapacity = 192 * 1024 - 256;
     static constexpr uint32_t kImageBytes = kImage<C> * 2;
-    static constexpr uint32_t kSharedImage = L == 128;  // N and X0 take turns in one image
+    static constexpr bool kSharedImage = L == 128;  // N and X0 take turns in one image
 
     static constexpr uint32_t kStrict = 0;                     // 16 x 16: ones below the diagonal
     static constexpr uint32_t kMinusIdentity = kStrict + 512;  // 16 x 16
@@ -133,7 +133,9 @@ class SeedStage {
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kSign, 16), 0x8000, 16);
         // What lies above the diagonal of the images is zero now and never written again.
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kN, kImage<C>), 0, kImage<C>);
-        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kX0, kImage<C>), 0, kImage<C>);
+        if (!Buffers::kSharedImage) {
+            AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kX0, kImage<C>), 0, kImage<C>);
+        }
         AscendC::PipeBarrier<PIPE_V>();
         for (int32_t r = 0; r < 16; ++r) {
             if (r > 0) {
@@ -156,6 +158,9 @@ class SeedStage {
             AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
         }
         AscendC::PipeBarrier<PIPE_V>();
+        if (task_.a_dtype == NT_FLOAT32) {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);  // the factors' buffer is free
+        }
     }
 
     // --- load
@@ -202,9 +207,7 @@ class SeedStage {
         const auto rows = Rows(j).template ReinterpretCast<T>();
         const auto slice = Ub<float>(Buffers::kFactors, kRoundedRows * C);
         for (int32_t first = 0; first < kUnitRows; first += kRoundedRows) {
-            if (j > 0 || first > 0) {
-                AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
-            }
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
             for (int32_t row = first; row < first + kRoundedRows; row += kPiece) {
                 const Place place = Locate(task_, table_, Unit(j) * kMatrices + row / C);
                 const int32_t valid = Clamp(place.valid - row % C, kPiece);
@@ -302,8 +305,7 @@ class SeedStage {
         const auto strict = Ub<uint16_t>(Buffers::kStrict, 256);
         const auto minus_identity = Ub<uint16_t>(Buffers::kMinusIdentity, 256);
         if (j > 0) {
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(
-                static_cast<int32_t>(Buffers::kSharedImage));
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(Buffers::kSharedImage ? 1 : 0);
         }
         for (int32_t m = 0; m < kMatrices; ++m) {
             for (int32_t c = 0; c < C / 16; ++c) {
@@ -352,6 +354,9 @@ class SeedStage {
             uint64_t mask[2] = {(0x0101010101010101u << lane) & blocks, 0};
             AscendC::Duplicate<float>(x[lane * kSeedPitch * 8], 1.0f, mask, L / 8, 1,
                                       8 * kSeedPitch + kLeaves);
+        }
+        if (band_ == 0) {
+            AscendC::PipeBarrier<PIPE_V>();
         }
         for (int32_t c = 0; c < L / 16 && band_ > 0; ++c) {
             const int32_t most = 16 * c + 16 + band_;
