@@ -82,11 +82,11 @@ class ProductStage {
         for (int32_t s = 0; s < streams_; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
         }
-        for (int32_t u = 0; u < streams_ && u < count_; ++u) {
-            Fetch(u);
-        }
-        for (first_ = 0; first_ < count_; first_ += streams_) {
-            active_ = count_ - first_ < streams_ ? count_ - first_ : streams_;
+        // The first round is one batch, so that it starts as soon as the vector cores have one.
+        active_ = streams_ < 2 ? streams_ : 2;
+        FetchUpTo(active_);
+        for (; first_ < count_; first_ += active_, active_ = streams_) {
+            active_ = count_ - first_ < active_ ? count_ - first_ : active_;
             for (int32_t s = 0; s < active_; ++s) {
                 Begin(s);
             }
@@ -96,9 +96,7 @@ class ProductStage {
             for (int32_t s = 0; s < active_; ++s) {
                 End(s);
             }
-            for (int32_t u = first_ + streams_; u < first_ + 2 * streams_ && u < count_; ++u) {
-                Fetch(u);
-            }
+            FetchUpTo(first_ + active_ + streams_);
         }
         for (int32_t s = 0; s < streams_; ++s) {
             AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
@@ -167,6 +165,12 @@ class ProductStage {
         const bool last_of_batch = unit % 2 == 1 || unit + 1 == count_;
         if (last_of_batch && batch + kRingDepth < batches_) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE2>(kFree);
+        }
+    }
+
+    __aicore__ inline void FetchUpTo(int32_t end) {
+        for (; fetched_ < end && fetched_ < count_; ++fetched_) {
+            Fetch(fetched_);
         }
     }
 
@@ -434,6 +438,7 @@ class ProductStage {
     int64_t block_, blocks_;
     int32_t batches_, count_;         // of this core
     int32_t streams_;                 // units in flight
+    int32_t fetched_ = 0;
     int32_t first_ = 0, active_ = 0;  // of the round
     bool squares_;
     Place places_[Buffers::kStreams][kMatrices];
