@@ -37,14 +37,31 @@ __aicore__ inline AscendC::MmadParams Product(uint16_t m, uint16_t n, uint16_t k
 template <typename T>
 __aicore__ inline void StoreFractals(const AscendC::LocalTensor<T>& image,
                                      const AscendC::LocalTensor<float>& c, uint16_t rows,
-                                     uint16_t columns, uint16_t image_rows) {
+                                     uint16_t columns, uint16_t image_rows,
+                                     uint16_t accumulator_rows) {
     FixpipeToL1 params;
     params.nSize = columns;
     params.mSize = rows;
-    params.srcStride = rows;
+    params.srcStride = accumulator_rows;
     params.dstStride = image_rows * kNzPitchUnit;
     params.quantPre = CubeCast<T>::value;
     AscendC::Fixpipe<T, float, AscendC::CFG_NZ>(image, c, params);
+}
+
+template <typename T>
+__aicore__ inline void StoreFractals(const AscendC::LocalTensor<T>& image,
+                                     const AscendC::LocalTensor<float>& c, uint16_t rows,
+                                     uint16_t columns, uint16_t image_rows) {
+    StoreFractals(image, c, rows, columns, image_rows, rows);
+}
+// The lower triangle, fractal by fractal, of a dense block.
+template <typename T>
+__aicore__ inline void StoreLowerColumns(const AscendC::LocalTensor<T>& image,
+                                         const AscendC::LocalTensor<float>& c, uint16_t side) {
+    for (uint16_t j = 0; j < side; ++j) {
+        StoreFractals(image[(j * kUnitFractals + j) * kFractal], c[(j * side + j) * kFractal],
+                      (side - j) * 16, 16, kUnitRows, side * 16);
+    }
 }
 
 // Where the rows of results go: row-major, in the dtype of X.
@@ -174,6 +191,14 @@ struct DiagonalBlocks {
             StoreFractals(image[At(q)], c[q * Fractals()], Size(), Size(), kUnitRows);
         }
     }
+    // The same without the fractals above the diagonal, which are zero unless an entry of A is
+    // not finite: what they hold then must not outlive the unit.
+    __aicore__ inline void StoreLower(const AscendC::LocalTensor<T>& image,
+                                      const AscendC::LocalTensor<float>& c) const {
+        for (uint16_t q = 0; q < Count(); ++q) {
+            StoreLowerColumns(image[At(q)], c[q * Fractals()], side);
+        }
+    }
     __aicore__ inline void StoreResult(const ResultWriter& writer, const Place* places,
                                        const AscendC::LocalTensor<float>& c) const {
         for (uint16_t q = 0; q < Count(); ++q) {
@@ -249,6 +274,14 @@ struct LowerHalves {
         StoreFractals(image, c, 64, 64, kUnitRows);
         for (uint16_t r = 0; r < 4; ++r) {
             StoreFractals(image[(4 + r) * kFractal], c[kLower + r * kRow], 16, 128, kUnitRows);
+        }
+    }
+    __aicore__ inline void StoreLower(const AscendC::LocalTensor<T>& image,
+                                      const AscendC::LocalTensor<float>& c) const {
+        StoreLowerColumns(image, c, 4);
+        for (uint16_t r = 0; r < 4; ++r) {
+            StoreFractals(image[(4 + r) * kFractal], c[kLower + r * kRow], 16, 80 + r * 16,
+                          kUnitRows);
         }
     }
     __aicore__ inline void StoreResult(const ResultWriter& writer, const Place* places,

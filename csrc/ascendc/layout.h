@@ -49,4 +49,17 @@ __aicore__ inline Place Locate(const InverseTask& task, const ChunkTable& table,
     return place;
 }
 
+// Copies the lower triangles, fractal by fractal, of the blocks of B rows on the diagonals of an
+// image's matrices; the rest of the target is left alone. A row of a fractal is 32 bytes.
+template <int32_t C, int32_t B, class Target, class Source>
+__aicore__ inline void CopyLower(const Target& dst, const Source& src) {
+    for (int32_t c = 0; c < C / 16; ++c) {
+        const uint16_t rows = B - 16 * c % B;  // of the column within its block
+        const uint16_t gap = C - rows;
+        const uint32_t first = (c * kUnitRows + 16 * c) * 16;
+        AscendC::DataCopy(dst[first], src[first],
+                          AscendC::DataCopyParams{kUnitRows / C, rows, gap, gap});
+    }
+}
+
 }  // namespace neumann_tril

@@ -82,6 +82,7 @@ class ProductStage {
         for (int32_t s = 0; s < streams_; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
         }
+        ClearInputs();
         // The first round is one batch, so that it starts as soon as the vector cores have one.
         active_ = streams_ < 2 ? streams_ : 2;
         FetchUpTo(active_);
@@ -114,8 +115,7 @@ class ProductStage {
         return AscendC::LocalTensor<T>(AscendC::TPosition::A1, offset, count);
     }
     __aicore__ inline AscendC::LocalTensor<T> Input(int32_t unit, int32_t which) const {
-        return L1(Buffers::kInputL1 + (unit % Inputs() * 2 + which) * Buffers::kImageBytes,
-                  (2 - which) * kImage<C>);
+        return L1(Buffers::kInputL1 + (unit % Inputs() * 2 + which) * Buffers::kImageBytes);
     }
     __aicore__ inline int32_t Inputs() const { return 2 * streams_; }
     __aicore__ inline AscendC::LocalTensor<T> N(int32_t s) const { return Input(first_ + s, 0); }
@@ -159,13 +159,41 @@ class ProductStage {
             AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Inputs());
         }
         const int32_t slot = batch % kRingDepth * 2 + unit % 2;
-        AscendC::DataCopy(Input(unit, 0), workspace_[kIdentity + slot * 2 * kImage<C>],
-                          AscendC::DataCopyParams{1, 2 * kImage<C> / 16, 0, 0});
+        const auto images = workspace_[kIdentity + slot * 2 * kImage<C>];
+        CopyLower<C, C>(Input(unit, 0), images);
+        CopyLeaves(Input(unit, 1), images[kImage<C>]);
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Inputs());
         const bool last_of_batch = unit % 2 == 1 || unit + 1 == count_;
         if (last_of_batch && batch + kRingDepth < batches_) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE2>(kFree);
         }
+    }
+
+    __aicore__ inline void CopyLeaves(const AscendC::LocalTensor<T>& x,
+                                      const AscendC::GlobalTensor<T>& image) const {
+        switch (task_.leaf) {
+            case 16:
+                CopyLower<C, 16>(x, image);
+                break;
+            case 32:
+                CopyLower<C, 32>(x, image);
+                break;
+            case 64:
+                CopyLower<C, 64>(x, image);
+                break;
+            default:
+                CopyLower<C, 128>(x, image);
+        }
+    }
+
+    // What lies above the diagonals of N and X is zero now and never written.
+    __aicore__ inline void ClearInputs() const {
+        const AscendC::InitConstValueParams<uint16_t> zeros{1, kImage<C> / 16, 0, 0};
+        for (int32_t i = 0; i < 2 * Inputs(); ++i) {
+            const auto image = L1(Buffers::kInputL1 + i * Buffers::kImageBytes);
+            AscendC::Fill(image.template ReinterpretCast<uint16_t>(), zeros);
+        }
+        AscendC::PipeBarrier<PIPE_MTE2>();
     }
 
     __aicore__ inline void FetchUpTo(int32_t end) {
@@ -303,7 +331,11 @@ class ProductStage {
     __aicore__ inline void StoreSum(int32_t s, const Blocks& blocks, const Target& target) {
         ProductsDone(s);
         if (target.operand) {
-            blocks.Store(target.term ? Term(s) : X(s), Accumulator(s));
+            if (target.term) {
+                blocks.Store(Term(s), Accumulator(s));
+            } else {
+                blocks.StoreLower(X(s), Accumulator(s));
+            }
         }
         if (target.result) {
             blocks.StoreResult(writer_, places_[s], Accumulator(s));

@@ -38,8 +38,8 @@ struct SeedBuffers {
     static constexpr uint32_t kN = kBand + (L + 8) * 32;
     static constexpr uint32_t kX0 = kSharedImage ? kN : kN + kImageBytes;
     static constexpr uint32_t kX = kX0 + kImageBytes;  // float, see above
-    static constexpr uint32_t kColumns = kX + 512 * L;  // 16 columns of -A: [half][leaf][row][8]
-    static constexpr uint32_t kFactors = kColumns + 8 * 1024;   // [row][8 columns][leaf][8 equal]
+    static constexpr uint32_t kColumns = kX + 512 * L;  // 16 columns of -A: [half][row][leaf][8]
+    static constexpr uint32_t kFactors = kColumns + 8 * 1024;   // [row][leaf][8 columns][8 equal]
     static constexpr uint32_t kProducts = kFactors + 32 * 1024;  // two of [row][leaf][8]
     static constexpr uint32_t kRows = kProducts + 8 * 1024;      // -A as rows of C
     static constexpr int32_t kRowBuffers = kRows + 2 * kImageBytes <= kCapacity ? 2 : 1;
@@ -285,8 +285,19 @@ class SeedStage {
         }
     }
 
-    // Flips the sign bit: (a | s) - (a & s), which cannot overflow.
     __aicore__ inline void Negate(const AscendC::LocalTensor<uint16_t>& rows) {
+        if constexpr (sizeof(T) == 2 && OneBits<T>::value == OneBits<half>::value) {
+            const auto numbers = rows.template ReinterpretCast<half>();
+            AscendC::Muls(numbers, numbers, static_cast<half>(-1.0f), 128, C,
+                          AscendC::UnaryRepeatParams{1, 1, 8, 8});
+        } else {
+            FlipSigns(rows);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // bfloat16 has no arithmetic: (a | s) - (a & s), which cannot overflow.
+    __aicore__ inline void FlipSigns(const AscendC::LocalTensor<uint16_t>& rows) {
         const auto sign = Ub<uint16_t>(Buffers::kSign, 16);
         const auto signs = Ub<uint16_t>(Buffers::kFactors, kImage<C>);
         const AscendC::BinaryRepeatParams with_block{1, 1, 0, 8, 8, 0};
@@ -296,7 +307,6 @@ class SeedStage {
         const auto numbers = rows.template ReinterpretCast<int16_t>();
         AscendC::Sub(numbers, numbers, signs.template ReinterpretCast<int16_t>(), 128, C,
                      AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 8});
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     // N = -(I + A): the bits of -A below the diagonal, -1 on it. Bits, since above it may be NaN.
@@ -334,7 +344,7 @@ class SeedStage {
         if (j >= kRingDepth) {
             AscendC::CrossCoreWaitFlag(kFree);
         }
-        AscendC::DataCopy(ImageInRing(j, 0), n, AscendC::DataCopyParams{1, kImage<C> / 16, 0, 0});
+        CopyLower<C, C>(ImageInRing(j, 0), n);
         if (Buffers::kSharedImage || j + 1 < count_) {
             AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
         }
@@ -380,30 +390,27 @@ class SeedStage {
         AscendC::PipeBarrier<PIPE_V>();
     }
 
-    // Columns 16c .. 16c+15 of every leaf, rows 16c .. end-1, as float: [half][leaf][row][8].
+    // Columns 16c .. 16c+15 of every leaf, rows 16c .. end-1, as float: [half][row][leaf][8].
     __aicore__ inline void ExtractColumns(const AscendC::LocalTensor<uint16_t>& rows, int32_t c,
                                           int32_t end) {
         const auto columns = Ub<float>(Buffers::kColumns, 2 * kUnitRows * 8);
-        const int32_t n = end - 16 * c;
         for (int32_t leaf = 0; leaf < kLeaves; ++leaf) {
             const int32_t row = leaf * L + 16 * c;
             const int32_t column = leaf % kLeavesPerMatrix * L + 16 * c;
             const auto source = rows[row * C + column].template ReinterpretCast<T>();
-            AscendC::Cast(columns[leaf * n * 8], source, AscendC::RoundMode::CAST_NONE, 16, n,
-                          AscendC::UnaryRepeatParams{kUnitRows, 1, 1, kRowPitch});
+            AscendC::Cast(columns[leaf * 8], source, AscendC::RoundMode::CAST_NONE, 16, end - 16 * c,
+                          AscendC::UnaryRepeatParams{kUnitRows, 1, kLeaves, kRowPitch});
         }
         AscendC::PipeBarrier<PIPE_V>();
     }
 
-    // Factors of eight columns: [row][column][leaf][8 equal].
+    // Factors of eight columns, of the rows that they reach: [row][leaf][column][8 equal].
     __aicore__ inline void BroadcastFactors(int32_t first, int32_t end, int32_t h) {
         const auto columns = Ub<float>(Buffers::kColumns, 2 * kUnitRows * 8);
         const auto factors = Ub<float>(Buffers::kFactors, kUnitRows * 8 * 8);
-        const int32_t n = end - first;
-        for (int32_t leaf = 0; leaf < kLeaves; ++leaf) {
-            AscendC::Brcb(factors[leaf * 8], columns[(h * kUnitRows + leaf * n) * 8], n,
-                          AscendC::BrcbRepeatParams{kLeaves, 8 * kLeaves});
-        }
+        const int32_t begin = 8 * h * kLeaves, n = (end - first) * kLeaves - begin;
+        AscendC::Brcb(factors[begin * 64], columns[(h * kUnitRows + begin) * 8], n,
+                      AscendC::BrcbRepeatParams{1, 8});
         AscendC::PipeBarrier<PIPE_V>();
     }
 
@@ -413,14 +420,14 @@ class SeedStage {
                                      int32_t first) {
         const auto factors = Ub<float>(Buffers::kFactors, kUnitRows * 8 * 8);
         const auto products = Ub<float>(Buffers::kProducts, 2 * kUnitRows * 8);
-        const auto factor = factors[((k + 1 - first) * 8 + k % 8) * kLeaves * 8];
+        const auto factor = factors[((k + 1 - first) * kLeaves * 8 + k % 8) * 8];
         const int32_t lowest = k + 1 > band_ ? (k + 1 - band_) / 8 : 0;
         for (int32_t g = lowest; g <= k / 8; g += 2) {
             for (int32_t i = 0; i < 2 && g + i <= k / 8; ++i) {
                 AscendC::Mul(products[i * kUnitRows * 8], factor,
                              x[(k * kSeedPitch + (g + i) * kLeaves) * 8], kLanes,
                              RowsBelow(k, g + i),
-                             AscendC::BinaryRepeatParams{1, 1, 1, kLeaves, 8 * kLeaves, 0});
+                             AscendC::BinaryRepeatParams{1, 8, 1, kLeaves, 8 * kLeaves, 0});
             }
             AscendC::PipeBarrier<PIPE_V>();
             for (int32_t i = 0; i < 2 && g + i <= k / 8; ++i) {
@@ -458,8 +465,7 @@ class SeedStage {
         }
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
-        AscendC::DataCopy(ImageInRing(j, 1), image.template ReinterpretCast<uint16_t>(),
-                          AscendC::DataCopyParams{1, kImage<C> / 16, 0, 0});
+        CopyLower<C, L>(ImageInRing(j, 1), image.template ReinterpretCast<uint16_t>());
         if (j + 1 < count_) {
             AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
         }
