@@ -15,8 +15,8 @@
 //
 // Every line is a stage: load two operands (MTE1), multiply (M), store (FIX), and the next stage of
 // the same unit waits for the store. So each core has several units in flight, each with buffers
-// of its own, and issues stage after stage, unit by unit: while one unit is in M, another is in
-// FIX and a third in MTE1. The first term of a sum is put into L0C by a product with an identity, which is
+// of its own, and issues a stage of each in turn: while one unit is in M, another is in FIX and a
+// third in MTE1. The first term of a sum is put into L0C by a product with an identity, which is
 // exact; so every sum is rounded once.
 #pragma once
 
@@ -74,8 +74,9 @@ class ProductStage {
             --count_;  // the last batch has one unit only
         }
         const nt_plan& plan = task.plan;
-        squares_ = plan.form == NT_FORM_DOUBLING && plan.terms > 2;
-        streams_ = squares_ ? Buffers::kSquaringStreams : Buffers::kStreams;
+        const bool squares = plan.form == NT_FORM_DOUBLING && plan.terms > 2;
+        streams_ = squares ? Buffers::kSquaringStreams : Buffers::kStreams;
+        Compile();
     }
 
     __aicore__ inline void Run() {
@@ -83,21 +84,18 @@ class ProductStage {
             AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
         }
         ClearInputs();
-        // The first round is one batch, so that it starts as soon as the vector cores have one.
-        active_ = streams_ < 2 ? streams_ : 2;
-        FetchUpTo(active_);
-        for (; first_ < count_; first_ += active_, active_ = streams_) {
-            active_ = count_ - first_ < active_ ? count_ - first_ : active_;
-            for (int32_t s = 0; s < active_; ++s) {
-                Begin(s);
+        // The first round is short: it starts as soon as the vector cores have a batch, and of
+        // different length on neighbouring cores, so that they do not all store at the same time.
+        int32_t active = 1 + block_ % (streams_ < 2 ? streams_ : 2);
+        FetchUpTo(active);
+        for (int32_t first = 0; first < count_; first += active, active = streams_) {
+            active = count_ - first < active ? count_ - first : active;
+            for (int32_t number = 0; number < stages_; ++number) {
+                for (int32_t s = 0; s < active; ++s) {
+                    Advance(s, first + s, number);
+                }
             }
-            Leaves();
-            Merges();
-            Refinements();
-            for (int32_t s = 0; s < active_; ++s) {
-                End(s);
-            }
-            FetchUpTo(first_ + active_ + streams_);
+            FetchUpTo(first + active + streams_);
         }
         for (int32_t s = 0; s < streams_; ++s) {
             AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
@@ -107,6 +105,8 @@ class ProductStage {
   private:
     using Buffers = ProductBuffers<T, C>;
     static constexpr int32_t kMatrices = kUnitRows / C;
+    // Residual and sum of a leaf, two for each of three joins, two for each of eight refinements.
+    static constexpr int32_t kMaxStages = C + 2 * 3 + 2 * kMaxRefinements;
 
     // --- buffers of the unit in flight in stream s
 
@@ -118,8 +118,8 @@ class ProductStage {
         return L1(Buffers::kInputL1 + (unit % Inputs() * 2 + which) * Buffers::kImageBytes);
     }
     __aicore__ inline int32_t Inputs() const { return 2 * streams_; }
-    __aicore__ inline AscendC::LocalTensor<T> N(int32_t s) const { return Input(first_ + s, 0); }
-    __aicore__ inline AscendC::LocalTensor<T> X(int32_t s) const { return Input(first_ + s, 1); }
+    __aicore__ inline AscendC::LocalTensor<T> N(int32_t s) const { return Input(unit_[s], 0); }
+    __aicore__ inline AscendC::LocalTensor<T> X(int32_t s) const { return Input(unit_[s], 1); }
     // The residual and its powers.
     __aicore__ inline AscendC::LocalTensor<T> R(int32_t s) const {
         return L1(Buffers::kResidualL1 + s * Buffers::kImageBytes);
@@ -202,8 +202,8 @@ class ProductStage {
         }
     }
 
-    __aicore__ inline void Begin(int32_t s) {
-        const int32_t unit = first_ + s;
+    __aicore__ inline void Begin(int32_t s, int32_t unit) {
+        unit_[s] = unit;
         const int64_t position = 2 * (block_ + unit / 2 * blocks_) + unit % 2;
         for (int32_t m = 0; m < kMatrices; ++m) {
             places_[s][m] = Locate(task_, table_, position * kMatrices + m);
@@ -222,8 +222,7 @@ class ProductStage {
         }
     }
 
-    __aicore__ inline void End(int32_t s) {
-        const int32_t unit = first_ + s;
+    __aicore__ inline void End(int32_t unit) const {
         if (unit + Inputs() < count_) {
             AscendC::SetFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Inputs());
         }
@@ -246,86 +245,98 @@ class ProductStage {
         AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
     }
 
-    // --- the phases of a plan
+    // --- the stages of a plan, in order
 
-    __aicore__ inline void Leaves() {
-        if (task_.plan.terms == 1) {
-            return;
-        }
-        if constexpr (C == 128) {
-            if (task_.leaf == 128) {
-                Sum(LowerHalves<T>{});
-                return;
-            }
-        }
-        Sum(DiagonalBlocks<T, C>{static_cast<uint16_t>(task_.leaf / 16)});
-    }
-
-    template <class Blocks>
-    __aicore__ inline void Sum(const Blocks& blocks) {
-        const nt_plan& plan = task_.plan;
-        const bool result = plan.refinements == 0;               // a leaf's X is part of the result
-        const bool operand = plan.splits + plan.refinements > 0;  // and one of products to come
-        const bool sequential = plan.form == NT_FORM_SEQUENTIAL;
-        for (int32_t s = 0; s < active_; ++s) {
-            Residual(s, blocks);
-        }
-        for (int32_t terms = 1; terms < plan.terms; terms = sequential ? terms + 1 : terms * 2) {
-            const bool last = sequential ? terms + 1 == plan.terms : terms * 2 == plan.terms;
-            const Target target{last && result, !last || operand, sequential && !last};
-            for (int32_t s = 0; s < active_; ++s) {
-                if (sequential && terms > 1) {
-                    Horner(s, blocks, target);
-                } else {
-                    Accumulate(s, blocks, terms == 1, target);
-                }
-            }
-            if (!sequential && !last) {
-                for (int32_t s = 0; s < active_; ++s) {
-                    Square(s, blocks);
-                }
-            }
-        }
-    }
-
-    __aicore__ inline void Merges() {
-        for (uint16_t side = task_.leaf / 16; side < C / 16; side *= 2) {
-            for (int32_t s = 0; s < active_; ++s) {
-                MergeLeft(s, side);
-            }
-            for (int32_t s = 0; s < active_; ++s) {
-                MergeRight(s, side);
-            }
-        }
-    }
-
-    __aicore__ inline void Refinements() {
-        if constexpr (C == 128) {
-            Refine(LowerHalves<T>{});
-        } else {
-            Refine(DiagonalBlocks<T, C>{C / 16});
-        }
-    }
-
-    template <class Blocks>
-    __aicore__ inline void Refine(const Blocks& blocks) {
-        for (int32_t r = 1; r <= task_.plan.refinements; ++r) {
-            const bool last = r == task_.plan.refinements;
-            for (int32_t s = 0; s < active_; ++s) {
-                Residual(s, blocks);
-            }
-            for (int32_t s = 0; s < active_; ++s) {
-                Accumulate(s, blocks, true, Target{last, !last, false});
-            }
-        }
-    }
-
-    // --- stages
+    enum class Step : uint8_t { kResidual, kAccumulate, kHorner, kSquare, kMergeLeft, kMergeRight };
 
     // Where a sum goes: to X in global memory; to L1 as an operand; there to Term rather than X.
     struct Target {
         bool result, operand, term;
     };
+
+    struct Stage {
+        Step step;
+        uint8_t side;      // fractals of the blocks
+        bool from_operand;  // the accumulator starts from the left operand
+        Target target;
+    };
+
+    __aicore__ inline void Append(Step step, int32_t side, bool from_operand = false,
+                                  const Target& target = Target{false, false, false}) {
+        program_[stages_++] = Stage{step, static_cast<uint8_t>(side), from_operand, target};
+    }
+
+    __aicore__ inline void Compile() {
+        const nt_plan& plan = task_.plan;
+        const int32_t leaf = task_.leaf / 16;
+        if (plan.terms > 1) {
+            CompileSum(leaf);
+        }
+        for (int32_t side = leaf; side < C / 16; side *= 2) {
+            Append(Step::kMergeLeft, side);
+            Append(Step::kMergeRight, side);
+        }
+        for (int32_t r = 1; r <= plan.refinements; ++r) {
+            const bool last = r == plan.refinements;
+            Append(Step::kResidual, C / 16);
+            Append(Step::kAccumulate, C / 16, true, Target{last, !last, false});
+        }
+    }
+
+    __aicore__ inline void CompileSum(int32_t leaf) {
+        const nt_plan& plan = task_.plan;
+        const bool result = plan.refinements == 0;               // a leaf's X is part of the result
+        const bool operand = plan.splits + plan.refinements > 0;  // and one of products to come
+        const bool sequential = plan.form == NT_FORM_SEQUENTIAL;
+        Append(Step::kResidual, leaf);
+        for (int32_t terms = 1; terms < plan.terms; terms = sequential ? terms + 1 : terms * 2) {
+            const bool last = (sequential ? terms + 1 : terms * 2) == plan.terms;
+            const Target target{last && result, !last || operand, sequential && !last};
+            const bool horner = sequential && terms > 1;
+            Append(horner ? Step::kHorner : Step::kAccumulate, leaf, terms == 1, target);
+            if (!sequential && !last) {
+                Append(Step::kSquare, leaf);
+            }
+        }
+    }
+
+    __aicore__ inline void Advance(int32_t s, int32_t unit, int32_t number) {
+        if (number == 0) {
+            Begin(s, unit);
+        }
+        const Stage& stage = program_[number];
+        if (stage.step == Step::kMergeLeft) {
+            MergeLeft(s, stage.side);
+        } else if (stage.step == Step::kMergeRight) {
+            MergeRight(s, stage.side);
+        } else if (stage.side == 8) {
+            RunOn(s, stage, LowerHalves<T>{});
+        } else {
+            RunOn(s, stage, DiagonalBlocks<T, C>{stage.side});
+        }
+        if (number + 1 == stages_) {
+            End(unit);
+        }
+    }
+
+    template <class Blocks>
+    __aicore__ inline void RunOn(int32_t s, const Stage& stage, const Blocks& blocks) {
+        switch (stage.step) {
+            case Step::kResidual:
+                Residual(s, blocks);
+                break;
+            case Step::kAccumulate:
+                Accumulate(s, blocks, stage.from_operand, stage.target);
+                break;
+            case Step::kHorner:
+                Horner(s, blocks, stage.target);
+                break;
+            default:
+                Square(s, blocks);
+        }
+    }
+
+    // --- stages
 
     template <class Blocks>
     __aicore__ inline void StoreSum(int32_t s, const Blocks& blocks, const Target& target) {
@@ -470,9 +481,10 @@ class ProductStage {
     int64_t block_, blocks_;
     int32_t batches_, count_;         // of this core
     int32_t streams_;                 // units in flight
-    int32_t fetched_ = 0;
-    int32_t first_ = 0, active_ = 0;  // of the round
-    bool squares_;
+    int32_t fetched_ = 0;             // units brought to L1 so far
+    int32_t stages_ = 0;
+    Stage program_[kMaxStages];
+    int32_t unit_[Buffers::kStreams];  // in flight
     Place places_[Buffers::kStreams][kMatrices];
 };
 

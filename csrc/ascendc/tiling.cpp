@@ -33,8 +33,8 @@ const char* RefusePlan(const nt_plan& plan) {
     if (plan.form == NT_FORM_DOUBLING && (plan.terms & (plan.terms - 1)) != 0) {
         return "terms must be a power of two in doubling form";
     }
-    if (plan.refinements < 0) {
-        return "refinements must be 0 or more";
+    if (plan.refinements < 0 || plan.refinements > kMaxRefinements) {
+        return "refinements must be 0 to 8";
     }
     return nullptr;
 }
