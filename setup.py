@@ -24,7 +24,9 @@ class BuildWithLibrary(build_py):
 
     def run(self) -> None:
         super().run()
-        package = ROOT / "python" / PACKAGE if self.editable_mode else Path(self.build_lib) / PACKAGE
+        package = (
+            ROOT / "python" / PACKAGE if self.editable_mode else Path(self.build_lib) / PACKAGE
+        )
         package.mkdir(parents=True, exist_ok=True)
         self._build(package.resolve())
 

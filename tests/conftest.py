@@ -7,14 +7,15 @@ import os
 # Before torch: an installed torch_npu must not be loaded here, nor in spawned workers.
 os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
 
-import math  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from typing import Any  # noqa: E402
+import math
+from collections.abc import Iterator
+from typing import Any
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import pytest
+import torch
 
-torch.set_num_threads(2)
+# torch's own threads wait by spinning, which stalls a machine with fewer free cores.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,11 @@ def poisoned_empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def poisoned(*args: Any, **kwargs: Any) -> torch.Tensor:
         tensor = empty(*args, **kwargs)
-        if tensor.is_floating_point() and tensor.device.type == "cpu" and type(tensor) is torch.Tensor:
+        if (
+            tensor.is_floating_point()
+            and tensor.device.type == "cpu"
+            and type(tensor) is torch.Tensor
+        ):
             tensor.detach().fill_(math.nan)
         return tensor
 

@@ -96,7 +96,10 @@ def test_named_plans_are_exact_or_documented_as_truncated() -> None:
             assert plan_for(size, "exact", dtype).exact
             assert plan_for(size, "fast", dtype).exact
             assert plan_for(size, "exact", dtype) == plan_for(size, dtype=dtype)
-    assert str(plan_for(64, "paper")) == "C=64 w=3 S=8 sequential (8 products, exact below distance 32)"
+    assert (
+        str(plan_for(64, "paper"))
+        == "C=64 w=3 S=8 sequential (8 products, exact below distance 32)"
+    )
     assert plan_for(32, "paper").exact_distance == 15
     assert plan_for(128, "paper").leaf == 64
     assert plan_for(16, "paper").exact

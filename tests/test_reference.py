@@ -32,7 +32,7 @@ def test_named_plans_keep_their_bounds(regime: str, chunk_size: int) -> None:
 def test_exact_is_no_worse_than_rounding_the_inverse(
     chunk_size: int, dtype: torch.dtype, digits: int
 ) -> None:
-    """With real gates, whatever the correlation of the keys; 3 dB for a result that is rounded too."""
+    """With real gates, whatever the correlation of the keys; 3 dB for one more rounding."""
     for regime in testing.REGIMES:
         if not regime.startswith("qwen"):
             continue

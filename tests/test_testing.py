@@ -198,24 +198,24 @@ def test_ceiling(dtype, bits):
         ),
         (
             lambda: testing.chunk_matrices("all ones", 0),
-            "chunk_size must be a positive integer; got 0",
+            "chunk_size must be a positive integer, got 0",
         ),
         (
             lambda: testing.chunk_matrices("all ones", 16, -1),
-            "count must be a positive integer; got -1",
+            "count must be a positive integer, got -1",
         ),
-        (lambda: testing.layer("all ones", 2.5), "length must be a positive integer; got 2.5"),
-        (lambda: testing.layer("all ones", 16, heads=0), "heads must be a positive integer; got 0"),
-        (lambda: testing.layer("all ones", 16, batch=0), "batch must be a positive integer; got 0"),
+        (lambda: testing.layer("all ones", 2.5), "length must be a positive integer, got 2.5"),
+        (lambda: testing.layer("all ones", 16, heads=0), "heads must be a positive integer, got 0"),
+        (lambda: testing.layer("all ones", 16, batch=0), "batch must be a positive integer, got 0"),
         (lambda: testing.split_chunks(torch.zeros(2, 16, 16), 16), "x must have shape"),
         (
             lambda: Regime(gates="gpt"),
-            "gates must be one of qwen3.5-0.8b, qwen3-next, full; got 'gpt'",
+            "gates must be one of qwen3.5-0.8b, qwen3-next, full, got 'gpt'",
         ),
-        (lambda: Regime(rho=1.5), "rho must lie in 0..1; got 1.5"),
-        (lambda: Regime(beta_scale=3.0), "beta_scale must lie in 0..2; got 3.0"),
+        (lambda: Regime(rho=1.5), "rho must lie in 0..1, got 1.5"),
+        (lambda: Regime(beta_scale=3.0), "beta_scale must lie in 0..2, got 3.0"),
         (lambda: Regime(distinct=-1), "distinct must be 0"),
-        (lambda: Regime(key_size=0), "key_size must be positive; got 0"),
+        (lambda: Regime(key_size=0), "key_size must be positive, got 0"),
     ],
 )
 def test_bad_arguments(call, message):

@@ -32,6 +32,17 @@ const char* chunks_error(const nt_chunks& chunks, int32_t chunk_size, int64_t& c
     return overlap ? "strides of x must not be zero: results would overwrite each other" : nullptr;
 }
 
+bool rows_fill_cache_lines(const nt_chunks& chunks, int32_t chunk_size, const void* x,
+                           size_t x_item) {
+    const int64_t item = static_cast<int64_t>(x_item);
+    bool whole = chunks.x_column_stride == 1 && reinterpret_cast<uintptr_t>(x) % kCacheLine == 0 &&
+                 chunk_size * item % kCacheLine == 0 &&
+                 chunks.x_row_stride * item % kCacheLine == 0;
+    for (int d = 0; d < chunks.dims; ++d)
+        whole &= d == chunks.chunk_dim || chunks.x_stride[d] * item % kCacheLine == 0;
+    return whole;
+}
+
 ChunkIterator::ChunkIterator(const nt_chunks& chunks, int32_t chunk_size, const void* a,
                              size_t a_item, void* x, size_t x_item, int64_t start)
     : chunks_(chunks),
@@ -63,7 +74,8 @@ Chunk ChunkIterator::operator*() const {
         if (rows == 0) first = 0;
     }
     return {a_ + (a_offset_ + first * chunks_.a_row_stride) * a_item_,
-            x_ + (x_offset_ + first * chunks_.x_row_stride) * x_item_, static_cast<int>(rows)};
+            x_ + (x_offset_ + first * chunks_.x_row_stride) * x_item_, static_cast<int>(rows),
+            nullptr};
 }
 
 void ChunkIterator::operator++() {

@@ -8,6 +8,10 @@ namespace neumann_tril {
 // The reason why the matrices cannot be visited, or NULL; `count` is their number.
 const char* chunks_error(const nt_chunks& chunks, int32_t chunk_size, int64_t& count);
 
+// Whether every valid row of x consists of whole cache lines.
+bool rows_fill_cache_lines(const nt_chunks& chunks, int32_t chunk_size, const void* x,
+                           size_t x_item);
+
 // Walks through matrices in the order of their batch index, the last dimension fastest.
 class ChunkIterator {
   public:

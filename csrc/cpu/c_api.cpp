@@ -16,6 +16,9 @@ constexpr size_t kItemSize[] = {2, 2, 4, 8};  // by dtype code
 // Entries of a batch that is done before another thread is awake: about 30 us of work.
 constexpr int64_t kInlineEntries = 1 << 16;
 
+// Results larger than a core's share of the last cache would not stay there: write past it.
+constexpr int64_t kStreamBytes = 8 << 20;
+
 constexpr int32_t kMaxThreads = 256;
 
 struct Release {
@@ -42,7 +45,7 @@ struct Call {
     Invert invert;
     size_t scratch_bytes;
     void (*fence)();
-    char* scratch = nullptr;  // scratch_bytes for every slot
+    char* scratch;  // scratch_bytes for every slot
 };
 
 void invert_range(void* context, int slot, int64_t begin, int64_t end) {
@@ -50,7 +53,14 @@ void invert_range(void* context, int slot, int64_t begin, int64_t end) {
     char* scratch = call.scratch + static_cast<size_t>(slot) * call.scratch_bytes;
     ChunkIterator chunk(*call.chunks, call.job.plan.chunk_size, call.a, call.a_item, call.x,
                         call.x_item, begin);
-    for (int64_t n = begin; n < end; ++n, ++chunk) call.invert(call.job, *chunk, scratch);
+    Chunk current = *chunk;
+    for (int64_t n = begin; n < end; ++n) {
+        ++chunk;
+        const Chunk next = *chunk;
+        if (n + 1 < end) current.next_a = next.a;
+        call.invert(call.job, current, scratch);
+        current = next;
+    }
     call.fence();
 }
 
@@ -69,8 +79,7 @@ extern "C" int32_t nt_version(void) { return NT_VERSION; }
 extern "C" const char* nt_cpu_isa(void) { return isa().name; }
 
 extern "C" const char* nt_cpu_inverse(const nt_plan* plan, const nt_chunks* chunks, const void* a,
-                                      int32_t a_dtype, void* x, int32_t x_dtype,
-                                      int32_t threads) {
+                                      int32_t a_dtype, void* x, int32_t x_dtype, int32_t threads) {
     if (const char* error = nt_plan_error(plan)) return error;
     if (!chunks) return "chunks is NULL";
     if (a_dtype < NT_FLOAT16 || a_dtype > NT_FLOAT64) return "a_dtype is not a dtype code";
@@ -84,27 +93,40 @@ extern "C" const char* nt_cpu_inverse(const nt_plan* plan, const nt_chunks* chun
 
     const bool wide = a_dtype == NT_FLOAT64 || x_dtype == NT_FLOAT64;
     const Kernels& kernels = wide ? isa().float64 : isa().float32;
-    const bool exact = is_exact(*plan);
-    const bool in_place = kItemSize[a_dtype] == kernels.item_size && chunks->a_column_stride == 1;
-    Call call = {chunks,
-                 a,
-                 x,
-                 kItemSize[a_dtype],
-                 kItemSize[x_dtype],
-                 {*plan, chunks->a_row_stride, chunks->a_column_stride, chunks->x_row_stride,
-                  chunks->x_column_stride, in_place, kernels.load[a_dtype], kernels.store[x_dtype]},
-                 exact ? kernels.exact : kernels.truncated,
-                 (exact ? kernels.exact_scratch : kernels.truncated_scratch) * kernels.item_size,
-                 kernels.fence};
-
+    const size_t a_item = kItemSize[a_dtype], x_item = kItemSize[x_dtype];
     const int64_t entries = plan->chunk_size * plan->chunk_size;
+    const bool stream = count >= kStreamBytes / (entries * static_cast<int64_t>(x_item)) &&
+                        rows_fill_cache_lines(*chunks, plan->chunk_size, x, x_item);
+
+    Call call = {};
+    call.chunks = chunks;
+    call.a = a;
+    call.x = x;
+    call.a_item = a_item;
+    call.x_item = x_item;
+    call.job.plan = *plan;
+    call.job.a_row_stride = chunks->a_row_stride;
+    call.job.a_column_stride = chunks->a_column_stride;
+    call.job.x_row_stride = chunks->x_row_stride;
+    call.job.x_column_stride = chunks->x_column_stride;
+    call.job.a_item = static_cast<ptrdiff_t>(a_item);
+    call.job.a_in_place = a_item == kernels.item_size && chunks->a_column_stride == 1;
+    call.job.load = kernels.load[a_dtype];
+    call.job.store = (stream ? kernels.stream : kernels.store)[x_dtype];
+    call.fence = stream ? kernels.fence : [] {};
+    const bool exact = is_exact(*plan);
+    call.invert = exact ? kernels.exact : kernels.truncated;
+    call.scratch_bytes =
+        (exact ? kernels.exact_scratch : kernels.truncated_scratch) * kernels.item_size;
+
     if (count * entries <= kInlineEntries) threads = 1;
     if (threads == 0) threads = available_cores();
     const int64_t least = std::max<int64_t>(1, kInlineEntries / entries);
     const int64_t grain = std::max(least, count / (8 * static_cast<int64_t>(threads)));
-    threads = static_cast<int32_t>(std::min<int64_t>({threads, kMaxThreads, (count + grain - 1) / grain}));
-    call.scratch = static_cast<char*>(
-        thread_scratch(static_cast<size_t>(threads) * call.scratch_bytes));
+    threads = static_cast<int32_t>(
+        std::min<int64_t>({threads, kMaxThreads, (count + grain - 1) / grain}));
+    call.scratch =
+        static_cast<char*>(thread_scratch(static_cast<size_t>(threads) * call.scratch_bytes));
     if (!call.scratch) return "out of memory";
     parallel_for(count, grain, threads, invert_range, &call);
     return nullptr;

@@ -22,8 +22,7 @@ int available(const Isa* (&sets)[4]) {
     int count = 0;
 #if defined(NT_HAVE_AVX2) || defined(NT_HAVE_AVX512)
     __builtin_cpu_init();
-    const bool avx2 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 #endif
 #if defined(NT_HAVE_AVX512)
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -23,6 +23,7 @@ struct Chunk {
     const void* a;
     void* x;
     int rows;
+    const void* next_a;  // of the chunk that the thread inverts next, to fetch ahead; may be NULL
 };
 
 // Copies rows [first, first + count) of A, strictly lower part, to out[count][kMaxChunk].
@@ -45,7 +46,8 @@ struct Job {
     nt_plan plan;
     ptrdiff_t a_row_stride, a_column_stride;
     ptrdiff_t x_row_stride, x_column_stride;
-    bool a_in_place;  // rows of A can be read where they are: computation dtype, unit stride
+    ptrdiff_t a_item;  // bytes
+    bool a_in_place;   // rows of A can be read where they are: computation dtype, unit stride
     LoadRows load;
     StoreRows store;
 };

@@ -13,7 +13,6 @@ int available_cores();
 // have the same slot, 0 <= slot < threads. Each has the caller's floating-point environment. Safe
 // from several threads at once, and after a fork. work must not throw.
 void parallel_for(int64_t count, int64_t grain, int threads,
-                  void (*work)(void* context, int slot, int64_t begin, int64_t end),
-                  void* context);
+                  void (*work)(void* context, int slot, int64_t begin, int64_t end), void* context);
 
 }  // namespace neumann_tril

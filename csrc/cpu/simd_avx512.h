@@ -71,12 +71,8 @@ inline D multiply_add(D a, D b, D c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; 
 inline F multiply_subtract(F a, F b, F c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 inline D multiply_subtract(D a, D b, D c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
 // (a & keep) | fill, bit by bit.
-inline F mask(F a, F keep, F fill) {
-    return {_mm512_or_ps(_mm512_and_ps(a.v, keep.v), fill.v)};
-}
-inline D mask(D a, D keep, D fill) {
-    return {_mm512_or_pd(_mm512_and_pd(a.v, keep.v), fill.v)};
-}
+inline F mask(F a, F keep, F fill) { return {_mm512_or_ps(_mm512_and_ps(a.v, keep.v), fill.v)}; }
+inline D mask(D a, D keep, D fill) { return {_mm512_or_pd(_mm512_and_pd(a.v, keep.v), fill.v)}; }
 
 #define NT_SCALAR_HALF  // F16C converts single numbers, too
 inline float widen(Half a) { return _cvtsh_ss(a.bits); }

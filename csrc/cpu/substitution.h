@@ -5,32 +5,68 @@
 //             x = -A[i, j:i] X[j:i, panel]                        (X vanishes above its diagonal)
 //             for r in block: x[r] -= A[r, i:r] x[i:r]            (x[r] unit lower triangular)
 //
-// Every entry is 0 - A[i,j] X[j,j] - ... - A[i,i-1] X[i-1,j] in this order, each step rounded
-// once: the row substitution itself, whatever R, the vector length or the chunk's valid rows.
+// An entry is the sum of -A[i,k] X[k,j], k ascending, cut into blocks of k that are summed on their
+// own and then added: a few roundings of the entry's size instead of one for every k. The cuts
+// are multiples of sum_block, whatever R, the vector length or the chunk's valid rows.
 #pragma once
 
 #include "tiles.h"
 
 namespace neumann_tril::NT_ISA {
 
+// Terms of a block, by chunk size: short ones help easy matrices most; in hard ones, where the
+// terms cancel one by one, long ones do.
+constexpr int sum_block(int chunk_size) { return chunk_size <= 64 ? 16 : 32; }
+
+// rows = s, or rows += s if they hold a sum already; s = 0.
+template <class T, int R>
+inline void add_block(Strip<T, R>& s, T* rows, ptrdiff_t row_stride, bool summed) {
+    constexpr int lanes = Vec<T>::lanes;
+    NT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        NT_UNROLL
+        for (int v = 0; v < kVectors<T>; ++v) {
+            T* to = rows + r * row_stride + v * lanes;
+            store(to, summed ? add(load(to), s.v[r][v]) : s.v[r][v]);
+        }
+    }
+    s = zero_strip<T, R>();
+}
+
 // Solves rows [i, i + R) of X; row r of the block of A is a[r * a_row], R divides i.
 template <class T, int R>
-inline void solve_rows(const T* a, ptrdiff_t a_row, Tiles<T> x, int i) {
+inline void solve_rows(const T* a, ptrdiff_t a_row, Tiles<T> x, int i, int block) {
     constexpr int lanes = Vec<T>::lanes;
     T* panel = x.data;
     for (int j = 0; j <= i; j += kPanel<T>, panel += x.panel_stride) {
+        T* rows = panel + i * x.row_stride;
         Strip<T, R> s = zero_strip<T, R>();
-        add_product<-1>(s, a, a_row, panel, x.row_stride, j, i);
+        int begin = j;
+        for (int end = (j / block + 1) * block; end <= i; begin = end, end += block) {
+            add_product<-1>(s, a, a_row, panel, x.row_stride, begin, end);
+            add_block(s, rows, x.row_stride, begin > j);
+        }
+        add_product<-1>(s, a, a_row, panel, x.row_stride, begin, i);
+        const bool summed = begin > j;
         const bool on_diagonal = i - j < kPanel<T>;
+        NT_UNROLL
         for (int r = 0; r < R; ++r) {
+            NT_UNROLL
             for (int k = 0; k < r; ++k) {
                 const Vec<T> scale = broadcast(a[r * a_row + i + k]);
+                NT_UNROLL
                 for (int v = 0; v < kVectors<T>; ++v)
                     s.v[r][v] = multiply_subtract(scale, s.v[k][v], s.v[r][v]);
             }
+            if (summed) {
+                NT_UNROLL
+                for (int v = 0; v < kVectors<T>; ++v)
+                    s.v[r][v] = add(load(rows + r * x.row_stride + v * lanes), s.v[r][v]);
+            }
             if (on_diagonal) make_unit_lower<T>(s.v[r], i + r - j);
+            NT_UNROLL
             for (int v = 0; v < kVectors<T>; ++v)
-                store(panel + (i + r) * x.row_stride + v * lanes, s.v[r][v]);
+                store(rows + r * x.row_stride + v * lanes, s.v[r][v]);
         }
     }
 }
@@ -50,10 +86,21 @@ inline Rows<T> rows_of(const Job& job, const Chunk& chunk, int first, int count,
     return {buffer, kMaxChunk};
 }
 
+// Fetches rows [first, first + count) of the next chunk ahead: the hardware follows streams, but
+// not from one chunk to another.
+inline void prefetch_rows(const Job& job, const void* a, int first, int count) {
+    const ptrdiff_t row_bytes = job.a_row_stride * job.a_item;
+    const char* row = static_cast<const char*>(a) + first * row_bytes;
+    const ptrdiff_t bytes = (first + count) * job.a_item;
+    for (int r = 0; r < count; ++r, row += row_bytes)
+        for (ptrdiff_t b = 0; b < bytes; b += kCacheLine) __builtin_prefetch(row + b);
+}
+
 template <class T, int R>
 inline void invert_rows(const Job& job, const Chunk& chunk, int i, Tiles<T> x, T* buffer) {
+    if (chunk.next_a && job.a_column_stride == 1) prefetch_rows(job, chunk.next_a, i, R);
     const Rows<T> a = rows_of(job, chunk, i, R, buffer);
-    solve_rows<T, R>(a.data, a.stride, x, i);
+    solve_rows<T, R>(a.data, a.stride, x, i, sum_block(job.plan.chunk_size));
     job.store({x.data, x.panel_stride, x.row_stride}, i, R, job.plan.chunk_size, chunk.x,
               job.x_row_stride, job.x_column_stride);
 }

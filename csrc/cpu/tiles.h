@@ -9,6 +9,9 @@
 
 namespace neumann_tril::NT_ISA {
 
+// Loops over registers must vanish: an array indexed at run time is kept in memory.
+#define NT_UNROLL _Pragma("GCC unroll 16")
+
 template <class T>
 constexpr int kPanel = kCacheLine / static_cast<int>(sizeof(T));
 template <class T>
@@ -33,8 +36,9 @@ struct Strip {
 template <class T, int R>
 inline Strip<T, R> zero_strip() {
     Strip<T, R> s;
-    for (int r = 0; r < R; ++r)
-        for (int v = 0; v < kVectors<T>; ++v) s.v[r][v] = broadcast(T(0));
+    NT_UNROLL
+    for (int r = 0; r < R; ++r) NT_UNROLL
+    for (int v = 0; v < kVectors<T>; ++v) s.v[r][v] = broadcast(T(0));
     return s;
 }
 
@@ -46,9 +50,12 @@ inline void add_product(Strip<T, R>& s, const T* f, ptrdiff_t f_row, const T* g,
 #pragma GCC unroll 4
     for (int k = begin; k < end; ++k) {
         Vec<T> row[kVectors<T>];
+        NT_UNROLL
         for (int v = 0; v < kVectors<T>; ++v) row[v] = load(g + k * g_row + v * lanes);
+        NT_UNROLL
         for (int r = 0; r < R; ++r) {
             const Vec<T> scale = broadcast(f[r * f_row + k]);
+            NT_UNROLL
             for (int v = 0; v < kVectors<T>; ++v) {
                 s.v[r][v] = Sign > 0 ? multiply_add(scale, row[v], s.v[r][v])
                                      : multiply_subtract(scale, row[v], s.v[r][v]);
@@ -85,6 +92,7 @@ template <class T>
 inline void make_unit_lower(Vec<T> (&row)[kVectors<T>], int d) {
     const T* keep = reinterpret_cast<const T*>(kDiagonal<T>.keep) + kPanel<T> - d;
     const T* one = kDiagonal<T>.one + kPanel<T> - d;
+    NT_UNROLL
     for (int v = 0; v < kVectors<T>; ++v) {
         const int lane = v * Vec<T>::lanes;
         row[v] = mask(row[v], load(keep + lane), load(one + lane));

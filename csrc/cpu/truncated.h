@@ -30,7 +30,9 @@ void product(int n, ptrdiff_t row, T* out, const T* start, Factor<T> f, Factor<T
             const int begin = j + g.first > 0 ? j + g.first : 0;
             Strip<T, kRows> s = zero_strip<T, kRows>();
             add_product<Sign>(s, f.data + i * row, row, g.data + j, row, begin, end);
+            NT_UNROLL
             for (int r = 0; r < kRows; ++r) {
+                NT_UNROLL
                 for (int v = 0; v < kVectors<T>; ++v) {
                     const ptrdiff_t at = (i + r) * row + j + v * lanes;
                     store(out + at, start ? add(load(start + at), s.v[r][v]) : s.v[r][v]);
@@ -75,7 +77,7 @@ template <class T>
 void evaluate_leaf(const nt_plan& plan, int n, ptrdiff_t row, const T* a, T* x, T* r, T* buffer,
                    T* other) {
     for (int i = 0; i < n; i += kRows)
-        solve_rows<T, kRows>(a + i * row, row, Tiles<T>{x, kPanel<T>, row}, i);
+        solve_rows<T, kRows>(a + i * row, row, Tiles<T>{x, kPanel<T>, row}, i, sum_block(n));
     const int band = plan.bandwidth + 1;
     if (plan.terms >= (n + band - 1) / band) return;
     copy_band(n, row, buffer, x, 0, band);

@@ -61,10 +61,10 @@ NT_API const char* nt_plan_error(const nt_plan* plan);
 NT_API const char* nt_cpu_isa(void);
 
 /*
- * X = (I + A)^-1 as the plan says, on the CPU, computed in float64 if either dtype is NT_FLOAT64 and
- * in float32 otherwise. A plan that is exact is evaluated by substitution; a truncated one gives
- * the truncated result. The result does not depend on `threads` (0: one per core).
- * Returns NULL, or the reason why nothing was done (static text).
+ * X = (I + A)^-1 as the plan says, on the CPU, computed in float64 if either dtype is NT_FLOAT64
+ * and in float32 otherwise. A plan that is exact is evaluated by substitution; a truncated one
+ * gives the truncated result. The result does not depend on `threads` (0: one per core). Returns
+ * NULL, or the reason why nothing was done (static text).
  */
 NT_API const char* nt_cpu_inverse(const nt_plan* plan, const nt_chunks* chunks, const void* a,
                                   int32_t a_dtype, void* x, int32_t x_dtype, int32_t threads);

@@ -1,7 +1,7 @@
 """Import torch on machines where torch_npu is installed but cannot load (no CANN, say).
 
-``import torch`` loads torch_npu by itself and fails for good if that fails. Importing torch_npu first
-and letting it fail leaves torch usable, and does only what torch was about to do.
+``import torch`` loads torch_npu by itself and fails for good if that fails. Importing torch_npu
+first and letting it fail leaves torch usable, and does only what torch was about to do.
 """
 
 from __future__ import annotations

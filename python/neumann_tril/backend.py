@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -23,8 +23,7 @@ class BackendError(RuntimeError):
     """No backend, or not the one asked for, can serve a call; the message holds every reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What decides whether a backend can serve a call."""
 
     device: str
@@ -75,7 +74,7 @@ class ReferenceBackend:
     """:func:`neumann_tril.reference.inverse`, on any device that torch knows."""
 
     name = "reference"
-    devices = ("cpu",)
+    devices: tuple[str, ...] = ("cpu",)
 
     def unavailable(self) -> str | None:
         return None
@@ -108,7 +107,7 @@ class CpuBackend:
     """The native kernels of ``csrc/cpu``."""
 
     name = "cpu"
-    devices = ("cpu",)
+    devices: tuple[str, ...] = ("cpu",)
 
     def unavailable(self) -> str | None:
         try:
@@ -127,7 +126,9 @@ class CpuBackend:
                 f"not in {compute_dtype}"
             )
         if request.batch_dims > native.MAX_DIMS:
-            return f"A has {request.batch_dims} batch dimensions, at most {native.MAX_DIMS} are taken"
+            return (
+                f"A has {request.batch_dims} batch dimensions, at most {native.MAX_DIMS} are taken"
+            )
         return None
 
     def run_dense(self, A: Tensor, X: Tensor, plan: Plan, compute_dtype: torch.dtype) -> None:
@@ -200,15 +201,15 @@ def resolve(request: Request, plan: str | Plan, backend: str | None) -> Resolved
             raise ValueError(f"{name} must be one of {accepted}, got {found}")
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend must be None or one of {', '.join(BACKENDS)}, got {backend!r}")
-    name = backend or _DEFAULT.get(request.device)
-    if name is None or name not in BACKENDS:
+    chosen = backend or _DEFAULT.get(request.device)
+    if chosen is None or chosen not in BACKENDS:
         known = sorted({d for b in BACKENDS.values() for d in b.devices})
         raise BackendError(
             f"no backend for tensors on {request.device}; there are backends for {', '.join(known)}"
         )
-    outcome = rejection(name, request, plan)
+    outcome = rejection(chosen, request, plan)
     if isinstance(outcome, str):
-        raise BackendError(f"backend {name!r} cannot serve this call: {outcome}")
+        raise BackendError(f"backend {chosen!r} cannot serve this call: {outcome}")
     return outcome
 
 

@@ -1,10 +1,10 @@
-"""Error bounds of plans: :func:`error_bound` for all A of a norm, :func:`error_envelope` for one A.
+"""Error bounds of plans: :func:`error_bound` for a norm of A, :func:`error_envelope` for one A.
 
-In :func:`error_bound` every quantity of a plan is dominated, entry by entry, by a polynomial in ``|A|`` with non-negative
-coefficients, cut at degree C because ``|A|^C = 0``; its value at ``norm(A)`` bounds the infinity norm.
-Truncation is carried as such a polynomial, rounding as a number: standard model of rounding,
-``fl(x) = x (1 + d) + e`` with ``|d| <= u`` and ``|e| <= tiny`` (N. Higham, Accuracy and Stability
-of Numerical Algorithms, chapters 2, 3 and 8).
+In :func:`error_bound` every quantity of a plan is dominated, entry by entry, by a polynomial in
+``|A|`` with non-negative coefficients, cut at degree C because ``|A|^C = 0``; its value at
+``norm(A)`` bounds the infinity norm. Truncation is carried as such a polynomial, rounding as a
+number: standard model of rounding, ``fl(x) = x (1 + d) + e`` with ``|d| <= u`` and ``|e| <= tiny``
+(N. Higham, Accuracy and Stability of Numerical Algorithms, chapters 2, 3 and 8).
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def _geometric(first: int, last: int, length: int) -> Series:
 def error_bound(plan: Plan, norm: float, compute_dtype: Any = "float64") -> float:
     """Bound on the infinity norm of ``X - (I + A)^-1`` over all A with ``norm(A) <= norm``.
 
-    Covers truncation and every rounding of :func:`neumann_tril.reference.inverse`; A itself is taken
-    as representable in ``compute_dtype``. It holds for every matrix, and is therefore far above
-    the error of a typical one when ``norm`` is large.
+    Covers truncation and every rounding of :func:`neumann_tril.reference.inverse`; A itself is
+    taken as representable in ``compute_dtype``. It holds for every matrix, and is therefore far
+    above the error of a typical one when ``norm`` is large.
 
     Args:
         plan: the plan.
@@ -128,8 +128,8 @@ class _Norms:
         return error + self.operand.unit * reach + self.plan.chunk_size * self.operand.tiny
 
     def accumulated(self, size: float, error: float, magnitude: float) -> float:
-        """Error of a sum of norm ``size`` whose terms have norms up to ``magnitude``, after the sum in
-        float64 and its one rounding to the accumulator."""
+        """Error of a sum of norm ``size`` whose terms have norms up to ``magnitude``, after the sum
+        in float64 and its one rounding to the accumulator."""
         summed = error + self.plan.chunk_size * 2.0**-52 * magnitude
         unit, tiny = self.accumulator.unit, self.accumulator.tiny
         return summed + unit * (size + summed) + self.plan.chunk_size * tiny
@@ -212,7 +212,7 @@ class _Norms:
         return joined, error + x21_error
 
     def refine(self, truncation: Series, error: float) -> tuple[Series, float]:
-        """``X (I - M X)`` leaves the error ``X_exact (I - M X)^2`` and the roundings of the step."""
+        """The step leaves the error ``X_exact (I - M X)^2`` and its own roundings."""
         a, size = self.a, self.plan.chunk_size
         inverse, m = _geometric(0, size - 1, size), _geometric(0, 1, size)
         cut, exact = truncation.at(a), inverse.at(a)
@@ -289,7 +289,9 @@ class _Envelope:
         # 2^-52 C: the sum in float64, here and in the reference.
         error = error + self.plan.chunk_size * 2.0**-52 * magnitude
         unit, tiny = self.accumulator.unit, self.accumulator.tiny
-        return _Tracked(value, error + unit * (value.abs() + error) + tiny * (magnitude > 0).double())
+        return _Tracked(
+            value, error + unit * (value.abs() + error) + tiny * (magnitude > 0).double()
+        )
 
     def bound(self) -> Tensor:
         x = self.split(self.a, self.exact, self.plan.splits)

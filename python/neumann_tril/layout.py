@@ -3,8 +3,9 @@
 A *problem* is a tensor of chunk matrices seen through one of the layouts:
 
 * ``"dense"``: (..., C, C), every matrix whole;
-* ``"bthc"`` (B, T, H, C), ``"bhtc"`` (B, H, T, C): row t of a chunk holds its C columns; chunk n has the
-  rows n C .. min((n + 1) C, T) - 1. With ``cu_seqlens`` B must be 1 and T is the packed time axis;
+* ``"bthc"`` (B, T, H, C), ``"bhtc"`` (B, H, T, C): row t of a chunk holds its C columns; chunk n
+  has the rows n C .. min((n + 1) C, T) - 1. With ``cu_seqlens`` B must be 1 and T is the packed
+  time axis;
 * ``"thc"`` (T, H, C), ``"htc"`` (H, T, C): packed sequences, ``cu_seqlens`` required.
 """
 
@@ -47,7 +48,7 @@ def time_view(A: Tensor, layout: str) -> Tensor:
 def check_layout(
     A: Tensor, layout: str, cu_seqlens: Tensor | None, chunk_indices: Tensor | None
 ) -> None:
-    """Raise ValueError or TypeError, naming the argument, unless the shapes and dtypes fit together."""
+    """Raise ValueError or TypeError, naming the argument, unless shapes and dtypes fit."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if A.dim() != len(layout):
@@ -96,9 +97,10 @@ def chunk_table(
     bounds = cu_seqlens.detach().to("cpu", torch.int64)
     lengths = bounds[1:] - bounds[:-1]
     if int(bounds[0]) != 0 or bool((lengths < 0).any()) or int(bounds[-1]) > length:
+        shown = ", ".join(map(str, bounds[:16].tolist())) + (", ..." if len(bounds) > 16 else "")
         raise ValueError(
             f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
-            f"got {bounds.tolist() if len(bounds) <= 16 else str(bounds[:16].tolist())[:-1] + ', ...]'}"
+            f"got [{shown}]"
         )
     if chunk_indices is None:
         counts = (lengths + chunk_size - 1) // chunk_size

@@ -1,7 +1,7 @@
 """The operators ``neumann_tril::*`` and the functions that call them.
 
-Registered from Python, by schema, per dispatch key: CPU here; an NPU's key is PrivateUse1, for which
-:func:`register_kernels` is called by the code that knows that device.
+Registered from Python, by schema, per dispatch key: CPU here; an NPU's key is PrivateUse1, for
+which :func:`register_kernels` is called by the code that knows that device.
 """
 
 from __future__ import annotations
@@ -70,12 +70,13 @@ def _resolve(
 
 
 def _check_square(A: Tensor) -> None:
-    if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
-        raise ValueError(f"A must have shape (..., C, C), got {tuple(A.shape)}")
-    check_chunk_size(A.shape[-1])
+    shape = A.shape
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ValueError(f"A must have shape (..., C, C), got {tuple(shape)}")
+    check_chunk_size(shape[-1])
 
 
-# --- kernels -------------------------------------------------------------------------------------
+# --- kernels -----------------------------------------------------------------------------------
 
 
 def _inverse_kernel(
@@ -93,15 +94,24 @@ def _inverse_kernel(
     return X
 
 
-def _inverse_out_kernel(
-    A: Tensor, out: Tensor, plan: str, compute_dtype: torch.dtype | None, backend: str | None
-) -> None:
-    _check_square(A)
+def _check_out(A: Tensor, out: Tensor) -> None:
     if out.shape != A.shape or out.device != A.device:
         raise ValueError(
             f"out must have A's shape {tuple(A.shape)} and device {A.device}, "
             f"got {tuple(out.shape)} on {out.device}"
         )
+    if torch._C._is_alias_of(A, out):
+        raise ValueError("out must not share memory with A, but is a view of the same storage")
+    strides = out.stride()
+    if 0 in strides and any(n > 1 and s == 0 for n, s in zip(out.shape, strides, strict=True)):
+        raise ValueError(f"out must not overlap itself, got strides {strides}")
+
+
+def _inverse_out_kernel(
+    A: Tensor, out: Tensor, plan: str, compute_dtype: torch.dtype | None, backend: str | None
+) -> None:
+    _check_square(A)
+    _check_out(A, out)
     call = _resolve(A, plan, out.dtype, compute_dtype, backend)
     if A.numel():
         call.backend.run_dense(A, out, call.plan, call.compute_dtype)
@@ -163,7 +173,7 @@ def register_kernels(dispatch_key: str) -> None:
 register_kernels("CPU")
 
 
-# --- shapes ---------------------------------------------------------------------------------------
+# --- shapes ------------------------------------------------------------------------------------
 
 
 @torch.library.register_fake("neumann_tril::inverse", lib=_library)
@@ -189,7 +199,7 @@ def _(X, grad, cu_seqlens, chunk_indices, dtype, layout):  # type: ignore[no-unt
     return torch.empty(X.shape, dtype=dtype, device=X.device)
 
 
-# --- gradients --------------------------------------------------------------------------------------
+# --- gradients ---------------------------------------------------------------------------------
 
 
 def _input_gradient(X: Tensor, grad: Tensor) -> Tensor:
@@ -217,9 +227,7 @@ def _save_solve_tril(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate_solve_tril(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     X, cu_seqlens, chunk_indices = ctx.saved_tensors
-    dA = _solve_tril_backward(
-        X, grad, cu_seqlens, chunk_indices, ctx.dtype, ctx.layout
-    )
+    dA = _solve_tril_backward(X, grad, cu_seqlens, chunk_indices, ctx.dtype, ctx.layout)
     return dA, None, None, None, None, None, None, None
 
 
@@ -233,14 +241,17 @@ torch.library.register_autograd(
     "neumann_tril::inverse", _differentiate_inverse, setup_context=_save_inverse, lib=_library
 )
 torch.library.register_autograd(
-    "neumann_tril::solve_tril", _differentiate_solve_tril, setup_context=_save_solve_tril, lib=_library
+    "neumann_tril::solve_tril",
+    _differentiate_solve_tril,
+    setup_context=_save_solve_tril,
+    lib=_library,
 )
 torch.library.register_autograd(
     "neumann_tril::solve_tril_backward", _no_second_derivative, lib=_library
 )
 
 
-# --- vmap -------------------------------------------------------------------------------------------
+# --- vmap --------------------------------------------------------------------------------------
 
 
 def _vmap_inverse(info, in_dims, A, *rest):  # type: ignore[no-untyped-def]
@@ -272,18 +283,12 @@ torch.library.register_vmap("neumann_tril::inverse", _vmap_inverse, lib=_library
 torch.library.register_vmap("neumann_tril::solve_tril", _vmap_solve_tril, lib=_library)
 
 
-# --- functions --------------------------------------------------------------------------------------
+# --- functions ---------------------------------------------------------------------------------
 
 
 def _check_tensor(name: str, value: object) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
-
-
-def _check_device(A: Tensor) -> None:
-    # The dispatcher's own message for a device without a kernel does not say what there is.
-    if A.device.type not in ("cpu", "npu", "meta"):
-        raise BackendError(f"no backend for tensors on {A.device.type}; there are backends for cpu")
 
 
 def inverse(
@@ -308,7 +313,7 @@ def inverse(
             A or the result is, otherwise float32, on ``"cpu"`` and ``"reference"``).
         backend: see :func:`backends`; by A's device if None.
         out: tensor of A's shape that takes the result (its dtype is the output's); not
-            differentiable, and must not overlap A.
+            differentiable, and must not share A's memory.
 
     Returns:
         (..., C, C), contiguous (or ``out``); exactly zero above the diagonal.
@@ -318,7 +323,6 @@ def inverse(
         BackendError: the backend cannot serve the call; the message says why.
     """
     _check_tensor("A", A)
-    _check_device(A)
     text = _plan_text(plan)
     if out is None:
         result: Tensor = _inverse(A, text, output_dtype, compute_dtype, backend)
@@ -327,7 +331,9 @@ def inverse(
     if output_dtype not in (None, out.dtype):
         raise ValueError(f"output_dtype is {output_dtype}, but out has {out.dtype}")
     if torch.is_grad_enabled() and (A.requires_grad or out.requires_grad):
-        raise ValueError("out does not support gradients; call without out, or under torch.no_grad()")
+        raise ValueError(
+            "out does not support gradients; call without out, or under torch.no_grad()"
+        )
     _inverse_out(A, out, text, compute_dtype, backend)
     return out
 
@@ -349,7 +355,8 @@ def solve_tril(
     fewer than C rows; its inverse is that of its leading square.
 
     Args:
-        A: (B, T, H, C), or as ``layout`` says, with any strides; dtypes and C as for :func:`inverse`.
+        A: (B, T, H, C), or as ``layout`` says, with any strides; dtypes and C as for
+            :func:`inverse`.
         cu_seqlens: (N + 1,) int32 or int64: starts of packed sequences and the end of the last,
             from 0, not decreasing, at most T; A's batch must be 1 then. Sequences may be empty.
         chunk_indices: (chunks, 2) as FLA's ``prepare_chunk_indices`` makes them; computed if None.
@@ -366,7 +373,6 @@ def solve_tril(
         BackendError: the backend cannot serve the call; the message says why.
     """
     _check_tensor("A", A)
-    _check_device(A)
     for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
         if value is not None:
             _check_tensor(name, value)

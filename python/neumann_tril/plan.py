@@ -24,7 +24,8 @@ MAX_SPLITS = 3
 class Plan:
     """Bandwidth, terms and form of a masked Neumann inversion.
 
-    The chunk is halved ``splits`` times. Each leaf (a diagonal block of ``leaf`` rows) is inverted by
+    The chunk is halved ``splits`` times. Each leaf (a diagonal block of ``leaf`` rows) is inverted
+    by
 
     1. the *seed* ``X0``: the band ``0 <= i - j <= bandwidth`` of the inverse,
     2. the *residual* ``R = I - (I + A) X0``,
@@ -155,7 +156,8 @@ class Plan:
             numbers = [int(f) for f in (size, bandwidth, terms, splits, refinements)]
         except ValueError:
             raise ValueError(
-                f"plan text must be chunk_size:bandwidth:terms:form:splits:refinements, got {text!r}"
+                "plan text must be chunk_size:bandwidth:terms:form:splits:refinements, "
+                f"got {text!r}"
             ) from None
         return cls(numbers[0], numbers[1], numbers[2], form, numbers[3], numbers[4])  # type: ignore[arg-type]
 
@@ -192,7 +194,7 @@ def plan_for(chunk_size: int, plan: str | Plan = "exact", dtype: Any = None) -> 
 
             * ``"exact"``: no truncation error, and the most accurate of all exact plans for the
               dtype: leaves of 16 rows whose seed is their whole inverse, joined by product pairs,
-              then refined.
+              then refined (a chunk of 16 rows is one leaf and needs neither).
             * ``"fast"``: ``"exact"`` without the refinements.
             * ``"paper"``: the settings of arXiv 2606.06034, which truncate; for C in
               {16, 32, 64, 128}.
@@ -217,8 +219,9 @@ def plan_for(chunk_size: int, plan: str | Plan = "exact", dtype: Any = None) -> 
     return _NAMED[plan](chunk_size, "float32" if dtype is None else dtype_name(dtype))
 
 
-# Residual steps that bring the result to float32 accuracy: each adds the operands' digits.
-_REFINEMENTS = {"float16": 1, "bfloat16": 2, "float32": 0, "float64": 0}
+# Residual steps that bring the joined leaves to the accumulator's accuracy: each adds about the
+# operands' digits, and has nothing to add where operands are as wide as the accumulator.
+_REFINEMENTS = {"float16": 1, "bfloat16": 2, "float32": 1, "float64": 0}
 
 
 def _blocked(chunk_size: int, refinements: int) -> Plan:
@@ -231,7 +234,8 @@ def _blocked(chunk_size: int, refinements: int) -> Plan:
 def _exact(chunk_size: int, dtype: str) -> Plan:
     if dtype not in _REFINEMENTS:
         raise ValueError(f"dtype must be one of {', '.join(_REFINEMENTS)}, got {dtype}")
-    return _blocked(chunk_size, _REFINEMENTS[dtype])
+    # A chunk of one leaf is its seed, which no product has rounded.
+    return _blocked(chunk_size, _REFINEMENTS[dtype] if chunk_size > 16 else 0)
 
 
 def _fast(chunk_size: int, dtype: str) -> Plan:

@@ -1,8 +1,8 @@
 """The meaning of the project: a plan in, the inverse out, every rounding spelled out.
 
-``Q`` below rounds to ``compute_dtype``, the dtype of the operands of a product; ``fl`` rounds to the
-accumulation dtype (float64 for float64, otherwise float32). A product's sum is formed in float64
-and rounded once. Every backend is compared with :func:`inverse`.
+``Q`` below rounds to ``compute_dtype``, the dtype of the operands of a product; ``fl`` rounds to
+the accumulation dtype (float64 for float64, otherwise float32). A product's sum is formed in
+float64 and rounded once. Every backend is compared with :func:`inverse`.
 
 The other functions are the methods the field uses, a few lines each, for comparison.
 """
@@ -55,7 +55,9 @@ class _Arithmetic:
         return self.fl(c + self.q(p) @ self.q(q))
 
 
-def inverse(A: Tensor, plan: str | Plan = "exact", compute_dtype: torch.dtype | None = None) -> Tensor:
+def inverse(
+    A: Tensor, plan: str | Plan = "exact", compute_dtype: torch.dtype | None = None
+) -> Tensor:
     """``(I + tril(A, -1))^-1`` as the plan says, with the roundings of ``compute_dtype``.
 
     Args:
@@ -131,8 +133,8 @@ def _leaf(a: Tensor, plan: Plan, arithmetic: _Arithmetic) -> Tensor:
 def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.float64) -> Tensor:
     """The entries ``0 <= i - j <= bandwidth`` of ``(I + a)^-1``, zero elsewhere.
 
-    They equal those of the truncated Neumann series ``sum_{n<=w} (-a)^n``. Computed by substitution in
-    the accumulation dtype, each product and each difference rounded, k ascending:
+    They equal those of the truncated Neumann series ``sum_{n<=w} (-a)^n``. Computed by
+    substitution in the accumulation dtype, each product and each difference rounded, k ascending:
     ``x[i] = e_i - sum_{k=i-w}^{i-1} a[i, k] x[k]``.
 
     Args:
@@ -150,7 +152,9 @@ def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.floa
 
 
 def forward_substitution(A: Tensor, compute_dtype: torch.dtype = torch.float32) -> Tensor:
-    """Row by row ``x_i = e_i - A[i, :i] X[:i]``, X kept in ``compute_dtype``: what FLA does in 16-blocks.
+    """Row by row ``x_i = e_i - A[i, :i] X[:i]``, X kept in ``compute_dtype``.
+
+    FLA does so in blocks of 16 rows.
 
     Args and result: as :func:`inverse`, without a plan.
     """

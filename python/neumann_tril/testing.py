@@ -110,15 +110,15 @@ class Regime:
 
     def __post_init__(self) -> None:
         if self.gates not in GATES:
-            raise ValueError(f"gates must be one of {', '.join(GATES)}; got {self.gates!r}")
+            raise ValueError(f"gates must be one of {', '.join(GATES)}, got {self.gates!r}")
         if not 0.0 <= self.rho <= 1.0:
-            raise ValueError(f"rho must lie in 0..1; got {self.rho!r}")
+            raise ValueError(f"rho must lie in 0..1, got {self.rho!r}")
         if not 0.0 <= self.beta_scale <= 2.0:
-            raise ValueError(f"beta_scale must lie in 0..2; got {self.beta_scale!r}")
+            raise ValueError(f"beta_scale must lie in 0..2, got {self.beta_scale!r}")
         if self.distinct < 0:
-            raise ValueError(f"distinct must be 0 (all differ) or positive; got {self.distinct!r}")
+            raise ValueError(f"distinct must be 0 (all differ) or positive, got {self.distinct!r}")
         if self.key_size < 1:
-            raise ValueError(f"key_size must be positive; got {self.key_size!r}")
+            raise ValueError(f"key_size must be positive, got {self.key_size!r}")
 
     @property
     def heads(self) -> int:
@@ -160,19 +160,20 @@ def _regime(regime: str | Regime) -> Regime:
         return regime
     if regime in REGIMES:
         return REGIMES[regime]
-    raise ValueError(f"regime must be a Regime or one of {', '.join(REGIMES)}; got {regime!r}")
+    raise ValueError(f"regime must be a Regime or one of {', '.join(REGIMES)}, got {regime!r}")
 
 
 def _positive(**counts: int) -> None:
     for name, count in counts.items():
         if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a positive integer; got {count!r}")
+            raise ValueError(f"{name} must be a positive integer, got {count!r}")
 
 
 def _normal(generator: torch.Generator, *size: int) -> Tensor:
     # rand is exact on every machine; randn depends on the number of elements and on the libm.
     uniform = torch.rand(size, generator=generator, dtype=torch.float64)
-    return torch.special.ndtri(uniform.clamp_(min=2.0**-54))
+    normal: Tensor = torch.special.ndtri(uniform.clamp_(min=2.0**-54))
+    return normal
 
 
 def _two_piece_normal(z: Tensor, quantiles: tuple[float, float, float]) -> Tensor:
@@ -251,9 +252,9 @@ def tokens(
 
 def _matrices(key: Tensor, beta: Tensor, g: Tensor, chunk_size: int) -> Tensor:
     """The (N, C, C) chunk matrices of one head; its length is a multiple of the chunk size."""
-    key = key.unflatten(0, (-1, chunk_size))
-    beta = beta.unflatten(0, (-1, chunk_size))
-    g = g.unflatten(0, (-1, chunk_size)).cumsum(-1)
+    key = key.reshape(-1, chunk_size, key.shape[-1])
+    beta = beta.reshape(-1, chunk_size)
+    g = g.reshape(-1, chunk_size).cumsum(-1)
     decay = g.unsqueeze(-1) - g.unsqueeze(-2)
     lower = torch.ones(chunk_size, chunk_size, dtype=torch.bool).tril(-1)
     # Masked before exp: above the diagonal the exponent is positive and may overflow.
@@ -292,9 +293,11 @@ def layer(
 def split_chunks(x: Tensor, chunk_size: int) -> Tensor:
     """(B, T, H, C) to (B, N, H, C, C), a copy; the missing rows of a short last chunk are zero."""
     if x.ndim != 4 or x.shape[-1] != chunk_size:
-        raise ValueError(f"x must have shape (B, T, H, {chunk_size}); got {tuple(x.shape)}")
+        raise ValueError(f"x must have shape (B, T, H, {chunk_size}), got {tuple(x.shape)}")
     x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % chunk_size))
-    return x.unflatten(1, (-1, chunk_size)).transpose(2, 3).contiguous()
+    batch, length, heads, _ = x.shape
+    x = x.reshape(batch, length // chunk_size, chunk_size, heads, chunk_size)
+    return x.transpose(2, 3).contiguous()
 
 
 def chunk_matrices(
@@ -323,7 +326,8 @@ def truth(A: Tensor) -> Tensor:
     """The inverse of I + tril(A, -1), float64, by substitution. A: (..., C, C)."""
     eye = torch.eye(A.shape[-1], dtype=torch.float64, device=A.device)
     M = A.to(torch.float64).tril(-1)
-    return torch.linalg.solve_triangular(M, eye, upper=False, unitriangular=True)
+    X: Tensor = torch.linalg.solve_triangular(M, eye, upper=False, unitriangular=True)
+    return X
 
 
 def is_finite(X: Tensor) -> Tensor:
