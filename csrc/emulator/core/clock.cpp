@@ -20,7 +20,8 @@ void Clock::join_foreign(const std::shared_ptr<const ForeignTimes>& other) {
         return;
     }
     auto joined = std::make_shared<ForeignTimes>(*foreign);
-    for (size_t core = 0; core < joined->size(); ++core) join_times((*joined)[core], (*other)[core]);
+    for (size_t core = 0; core < joined->size(); ++core)
+        join_times((*joined)[core], (*other)[core]);
     foreign = std::move(joined);
 }
 

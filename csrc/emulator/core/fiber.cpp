@@ -45,7 +45,8 @@ Fiber::Fiber(std::function<void()> body) : body_(std::move(body)), stack_bytes_(
     inside_.uc_link = nullptr;
     const auto self = reinterpret_cast<uintptr_t>(this);
     makecontext(&inside_, reinterpret_cast<void (*)()>(&Fiber::entry), 2,
-                static_cast<unsigned>(self), static_cast<unsigned>(static_cast<uint64_t>(self) >> 32));
+                static_cast<unsigned>(self),
+                static_cast<unsigned>(static_cast<uint64_t>(self) >> 32));
 }
 
 Fiber::~Fiber() { munmap(stack_, stack_bytes_); }

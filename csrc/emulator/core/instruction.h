@@ -41,6 +41,10 @@ class Instruction {
     void writes(const View& view, const Region& region) { touch(view, region, true, false); }
     // As writes, but the caller copies the written-map itself (copies of reads_raw data).
     void writes_raw(const View& view, const Region& region) { touch(view, region, true, true); }
+    // reads or reads_raw.
+    void reads_if(bool use, const View& view, const Region& region) {
+        touch(view, region, false, use);
+    }
     // Copies bytes and their written-map between two views.
     static void copy_raw(const View& dst, uint64_t to, const View& src, uint64_t from,
                          uint64_t count);

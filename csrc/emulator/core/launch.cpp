@@ -67,9 +67,10 @@ Report launch_body(const std::string& name, int arch, int blocks, Mix mix,
     } else if (blocks < 1 || blocks > 65535) {
         report.error = format_text("%s: %d blocks, accepted: 1..65535", name.c_str(), blocks);
     } else if (!(mix.aic == 1 && mix.aiv >= 0 && mix.aiv <= 2) && !(mix.aic == 0 && mix.aiv == 1)) {
-        report.error = format_text("%s: %d cube and %d vector cores per block; accepted: "
-                                   "(1,0), (0,1), (1,1), (1,2)",
-                                   name.c_str(), mix.aic, mix.aiv);
+        report.error = format_text(
+            "%s: %d cube and %d vector cores per block; accepted: "
+            "(1,0), (0,1), (1,1), (1,2)",
+            name.c_str(), mix.aic, mix.aiv);
     } else {
         try {
             Machine machine(*soc, options, mix, blocks);
@@ -85,7 +86,7 @@ Report launch_body(const std::string& name, int arch, int blocks, Mix mix,
 }  // namespace emulator
 
 namespace {
-thread_local std::string option_error, report_error, report_json;
+thread_local std::string option_error, report_error, report_json, report_sync;
 }
 
 extern "C" {
@@ -106,14 +107,18 @@ int emulator_set_option(const char* key, const char* value) {
         options.auto_sync = number() != 0;
     } else if (name == "timing") {
         options.timing = number() != 0;
+    } else if (name == "strict") {
+        options.strict = number() != 0;
     } else if (name == "saturate") {
         options.saturate = number() != 0;
     } else if (name == "trace_path") {
         options.trace_path = value;
+    } else if (name == "disable_sync") {
+        options.disable_sync = value;
     } else {
         option_error = "unknown option " + name +
                        "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, timing, "
-                       "saturate, trace_path";
+                       "strict, saturate, trace_path, disable_sync";
         return -1;
     }
     emulator::set_options(options);
@@ -143,6 +148,11 @@ double emulator_report_busy_ns(const char* pipe) {
         if (std::strcmp(emulator::pipe_name(p), pipe) == 0) return report.timing.busy_ns[p];
     }
     return -1;
+}
+
+const char* emulator_report_sync_sites() {
+    report_sync = emulator::last_report().sync_json();
+    return report_sync.c_str();
 }
 
 const char* emulator_report_json() {

@@ -35,7 +35,7 @@ Report launch(const char* name, int arch, void (*kernel)(Parameters...), int blo
 // a returned string is valid until the next call of the same function on the same thread.
 extern "C" {
 // Returns 0, or -1 with emulator_error() set. `key`: soc, schedule_seed, perturb_seed, checks,
-// auto_sync, timing, saturate, trace_path.
+// auto_sync, timing, strict, saturate, trace_path, disable_sync.
 int emulator_set_option(const char* key, const char* value);
 const char* emulator_error();
 void emulator_register_memory(void* base, uint64_t bytes, int initialised, int read_only);
@@ -45,4 +45,6 @@ const char* emulator_report_error();  // empty when the last launch ran to its e
 double emulator_report_time_ns();
 double emulator_report_busy_ns(const char* pipe);
 const char* emulator_report_json();
+// [{"kind", "file", "line", "count"}]: the synchronisation calls that the launch executed.
+const char* emulator_report_sync_sites();
 }

@@ -90,9 +90,11 @@ bool Core::before(const Access& earlier, const Access& now) const {
     if (known_[now.pipe].own[earlier.pipe] >= earlier.time) return true;
     const bool relaxed = machine.options().auto_sync && !is_cube;
     if (earlier.pipe == now.pipe) {
-        // A pipe starts its instructions in order, so a later write cannot overtake a read.
+        // A pipe starts its instructions in order, so a later write cannot overtake a read. Loads
+        // of L0 that overwrite each other without a barrier occur in public examples.
+        const bool overwrites = now.pipe == PIPE_MTE1 && !machine.options().strict;
         return earlier.time == now.time || now.pipe == PIPE_S || !earlier.write ||
-               earlier.self_ordered || (relaxed && now.pipe == PIPE_V);
+               earlier.self_ordered || overwrites || (relaxed && now.pipe == PIPE_V);
     }
     if (earlier.unit_flag && now.unit_flag) return true;
     return relaxed && (earlier.pipe == PIPE_S || now.pipe == PIPE_S);
@@ -186,8 +188,8 @@ void Machine::start_block(int block, int slot_number) {
     };
     if (first) {
         if (mix_.aic > 0) {
-            for (Buffer b : {Buffer::L1, Buffer::L0A, Buffer::L0B, Buffer::L0C, Buffer::BT,
-                             Buffer::FB})
+            for (Buffer b :
+                 {Buffer::L1, Buffer::L0A, Buffer::L0B, Buffer::L0C, Buffer::BT, Buffer::FB})
                 memory(b);
         }
         for (int v = 0; v < mix_.aiv; ++v) memory(Buffer::UB);

@@ -38,10 +38,26 @@ struct Options {
     bool checks = true;          // races, uninitialised reads, flags
     bool auto_sync = false;      // as the compiler option: V and S pipes of AIV keep order
     bool timing = true;
+    // Stricter than the documents: refuse accesses beyond the count of a LocalTensor, a Mmad that
+    // reads what nothing wrote (else its result is as if unwritten, and leaving L0C with it is
+    // refused), loads that overwrite each other in L0 without a barrier, and a SetFlag that may run
+    // before the wait of the flag's last use. Public examples do all of these.
+    bool strict = false;
     // CTRL[48] at start. The runtime's overflow mode sets it: inf and NaN are kept (the default of
     // torch_npu on these chips), or replaced by the largest number and zero.
     bool saturate = false;
-    std::string trace_path;      // Chrome trace is written here
+    std::string trace_path;  // Chrome trace is written here
+    // Synchronisation calls that do nothing, for mutation tests: "file:line" or "kind@file:line",
+    // separated by commas; the file is compared by its end.
+    std::string disable_sync;
+};
+
+// One place in the sources that synchronises.
+struct SyncSite {
+    const char* kind;
+    Site site;
+    uint64_t count;
+    bool disabled;
 };
 
 class Machine;
@@ -104,6 +120,7 @@ class Core final : public Order {
         std::deque<std::vector<Arrival>> tickets;  // one per increment: who contributed
     };
     void issue_order(pipe_t pipe);
+    void barrier_all(Site site);
     Clock complete(pipe_t pipe) const;
     void suspend_until(std::function<bool()> ready, std::string what);
     void maybe_yield();
@@ -111,11 +128,11 @@ class Core final : public Order {
     void check_exit();
 
     std::array<Memory*, kBuffers> memories_{};
-    PipeTimes issued_{};                  // instructions issued so far, by pipe
-    std::array<Clock, kPipes> known_;     // what each pipe's next instruction is ordered after
+    PipeTimes issued_{};               // instructions issued so far, by pipe
+    std::array<Clock, kPipes> known_;  // what each pipe's next instruction is ordered after
     std::array<std::array<std::array<Flag, 8>, kPipes>, kPipes> flags_;
     std::array<Counter, 32> counters_;
-    std::array<int, 32> cross_mode_;      // mode a flag id is in use with, -1 none
+    std::array<int, 32> cross_mode_;  // mode a flag id is in use with, -1 none
     std::map<const void*, std::shared_ptr<void>> states_;
     std::unique_ptr<Fiber> fiber_;
     std::function<bool()> ready_;
@@ -132,7 +149,9 @@ struct Report {
     uint64_t bytes[kBuffers][kBuffers] = {};
     uint64_t instructions[kPipes] = {};
     uint64_t hbm_read = 0, hbm_write = 0;
+    std::vector<SyncSite> sync_sites;  // in the order of first execution
     std::string json() const;
+    std::string sync_json() const;
 };
 
 class Machine {
@@ -151,6 +170,8 @@ class Machine {
     Core* core(int block, int sub);
     GlobalMemory& global(const void* address, Site site);
     uint32_t intern(const char* name, Site site);
+    // Notes that a synchronisation call is executed; false when the options disable it.
+    bool sync_enabled(const char* kind, Site site);
     const SiteEntry& site(uint32_t index) const { return trace_.sites[index]; }
     std::mt19937_64& perturbation() { return perturbation_; }
     Report& report() { return report_; }
@@ -182,6 +203,7 @@ class Machine {
     std::map<std::array<int, 3>, std::map<int, std::deque<Core::Arrival>>> arrivals_;
     std::map<int, std::map<int, Core::Arrival>> sync_all_;  // by kind, by core
     std::unordered_map<uint64_t, uint32_t> site_index_;
+    std::unordered_map<uint32_t, size_t> sync_index_;  // by interned site
     LaunchTrace trace_;
     std::mt19937_64 schedule_, perturbation_;
     Report report_;

@@ -43,8 +43,8 @@ const Access* RaceShadow::touch_granule(uint32_t& head, uint32_t mask, const Acc
         // An access replaces those it supersedes: a write all of them, a read the earlier
         // reads of its own pipe (whoever waits for the later one has waited for the earlier).
         const bool superseded =
-            overlap && (now.write || (!earlier.write && earlier.pipe == now.pipe &&
-                                      earlier.core == now.core));
+            overlap &&
+            (now.write || (!earlier.write && earlier.pipe == now.pipe && earlier.core == now.core));
         if (superseded) node.mask &= ~mask;
         if (node.mask == 0) {
             const uint32_t dead = *link;

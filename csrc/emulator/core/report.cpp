@@ -58,6 +58,17 @@ std::string Report::json() const {
     return out;
 }
 
+std::string Report::sync_json() const {
+    std::string out = "[";
+    for (const SyncSite& place : sync_sites) {
+        out += (out.size() > 1 ? ", " : "") +
+               format_text("{\"kind\": \"%s\", \"file\": ", place.kind) + quoted(place.site.file) +
+               format_text(", \"line\": %u, \"count\": %llu}", place.site.line,
+                           static_cast<unsigned long long>(place.count));
+    }
+    return out + "]";
+}
+
 std::string chrome_trace(const LaunchTrace& trace) {
     std::string out = "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [";
     bool first = true;
@@ -70,12 +81,14 @@ std::string chrome_trace(const LaunchTrace& trace) {
         const std::string name = core.is_cube
                                      ? format_text("AIC block %d", core.block)
                                      : format_text("AIV block %d.%d", core.block, core.sub);
-        add(format_text("{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %zu, \"args\": "
+        add(
+            format_text("{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %zu, \"args\": "
                         "{\"name\": \"%s\"}}",
                         c, name.c_str()));
         for (int p = 0; p < kPipes; ++p) {
             if (p == PIPE_ALL) continue;
-            add(format_text("{\"ph\": \"M\", \"name\": \"thread_name\", \"pid\": %zu, \"tid\": %d, "
+            add(
+                format_text("{\"ph\": \"M\", \"name\": \"thread_name\", \"pid\": %zu, \"tid\": %d, "
                             "\"args\": {\"name\": \"%s\"}}",
                             c, p, pipe_name(p)));
         }
@@ -87,11 +100,12 @@ std::string chrome_trace(const LaunchTrace& trace) {
             if (waits && core.end[e] <= core.start[e]) continue;
             const SiteEntry& site = trace.sites[event.site];
             const int pipe = event.kind == EventKind::WaitFlag ? event.other : event.pipe;
-            add(format_text("{\"ph\": \"X\", \"name\": %s, \"cat\": \"%s\", \"pid\": %zu, \"tid\": "
-                            "%d, \"ts\": %.6f, \"dur\": %.6f, \"args\": {\"at\": %s}}",
-                            quoted(site.name).c_str(), waits ? "wait" : "work", c,
-                            pipe == PIPE_ALL ? PIPE_S : pipe, core.start[e] / 1000,
-                            (core.end[e] - core.start[e]) / 1000, quoted(site.site.text()).c_str()));
+            add(format_text(
+                "{\"ph\": \"X\", \"name\": %s, \"cat\": \"%s\", \"pid\": %zu, \"tid\": "
+                "%d, \"ts\": %.6f, \"dur\": %.6f, \"args\": {\"at\": %s}}",
+                quoted(site.name).c_str(), waits ? "wait" : "work", c,
+                pipe == PIPE_ALL ? PIPE_S : pipe, core.start[e] / 1000,
+                (core.end[e] - core.start[e]) / 1000, quoted(site.site.text()).c_str()));
         }
     }
     return out + "\n]}\n";

@@ -270,9 +270,8 @@ class Replay {
             for (Transfer& t : active_) {
                 if (t.cold == cold) sharing.push_back(&t);
             }
-            std::sort(sharing.begin(), sharing.end(), [](const Transfer* a, const Transfer* b) {
-                return a->cap < b->cap;
-            });
+            std::sort(sharing.begin(), sharing.end(),
+                      [](const Transfer* a, const Transfer* b) { return a->cap < b->cap; });
             double left = cold ? costs_.hbm_bytes_per_ns : costs_.l2_bytes_per_ns;
             for (size_t i = 0; i < sharing.size(); ++i) {
                 sharing[i]->rate = std::min(sharing[i]->cap, left / (sharing.size() - i));

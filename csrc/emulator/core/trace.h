@@ -14,22 +14,22 @@ namespace emulator {
 
 enum class EventKind : uint8_t {
     Instruction,
-    SetFlag,        // pipe -> other; waited for through its index
-    WaitFlag,       // other waits; token = index of the SetFlag event of the same core
-    Barrier,        // pipe
-    CrossSet,       // pipe; token = index into cross tokens
-    CrossWait,      // pipe (PIPE_S blocks everything); token = index into joins
+    SetFlag,    // pipe -> other; waited for through its index
+    WaitFlag,   // other waits; token = index of the SetFlag event of the same core
+    Barrier,    // pipe
+    CrossSet,   // pipe; token = index into cross tokens
+    CrossWait,  // pipe (PIPE_S blocks everything); token = index into joins
 };
 
 struct Event {
     EventKind kind = EventKind::Instruction;
     uint8_t pipe = 0;
     uint8_t other = 0;
-    bool cold = false;        // global memory traffic that HBM serves
-    uint32_t site = 0;        // site table: name, file, line
-    float cycles = 0;         // how long the pipe is busy
-    float latency = 0;        // from then until the result is visible, cycles
-    uint32_t gm_bytes = 0;    // global memory traffic; limited by bandwidth
+    bool cold = false;      // global memory traffic that HBM serves
+    uint32_t site = 0;      // site table: name, file, line
+    float cycles = 0;       // how long the pipe is busy
+    float latency = 0;      // from then until the result is visible, cycles
+    uint32_t gm_bytes = 0;  // global memory traffic; limited by bandwidth
     bool gm_write = false;
     int32_t token = -1;
     int32_t unit_token = -1;  // event that a unit flag makes this one follow
@@ -44,8 +44,8 @@ struct CoreTrace {
     bool is_cube = false;
     int block = 0;
     int sub = 0;
-    int slot = 0;               // physical core
-    int32_t follows = -1;       // core (index) that ran on the slot before
+    int slot = 0;          // physical core
+    int32_t follows = -1;  // core (index) that ran on the slot before
     std::vector<Event> events;
     // Filled by the timing model, one per event, in ns.
     std::vector<double> start, end;

@@ -40,6 +40,7 @@ struct Load3D {
     uint32_t stride_w, stride_h, filter_w, filter_h, dilation_w, dilation_h;
     bool transpose;
     uint64_t pad_value;
+    uint32_t dst_stride = 0;  // fractals between K blocks of the destination; 0: dense
 };
 void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& params, Site site);
 
@@ -56,8 +57,8 @@ struct MmadState {
 // --- fixpipe.cpp: every way out of L0C, in common units.
 struct FixpipeCall {
     uint32_t n, m;
-    uint64_t src_stride;      // elements between column blocks of 16
-    uint64_t dst_stride;      // bytes between column blocks (NZ); elements per row or column
+    uint64_t src_stride;  // elements between column blocks of 16
+    uint64_t dst_stride;  // bytes between column blocks (NZ); elements per row or column
     AscendC::CO2Layout layout;
     QuantMode_t quant;
     uint64_t scalar;

@@ -62,9 +62,9 @@ Mode mode_of(QuantMode_t quant, DType from, Site site) {
 // A quantisation parameter of 64 bits. The unit computes with 1 + 8 + 10 bits of the scale.
 struct Scale {
     float factor;
-    bool shifts;      // int32 is first shifted and saturated to 16 bits (dav-2201, REQ8)
-    int shift;        // 1..16
-    int offset;       // -256..255
+    bool shifts;  // int32 is first shifted and saturated to 16 bits (dav-2201, REQ8)
+    int shift;    // 1..16
+    int offset;   // -256..255
     bool is_signed;
 };
 
@@ -167,8 +167,9 @@ void check(const FixpipeCall& call, const View& to, const LocalOperand& src, DTy
     if (call.channel_split) {
         if (mode.to != DType::F32 || mode.from != DType::F32 || call.layout != CO2Layout::NZ ||
             buffer != Buffer::GM || call.unit_flag != 0) {
-            fail(site, "Fixpipe: channel split is for float to float, NZ, to global memory, "
-                       "without unit flag");
+            fail(site,
+                 "Fixpipe: channel split is for float to float, NZ, to global memory, "
+                 "without unit flag");
         }
         if (call.n % 8 != 0) fail(site, "Fixpipe: nSize %u must be a multiple of 8", call.n);
     } else if (call.layout == CO2Layout::NZ && call.n % 16 != 0) {
@@ -184,13 +185,15 @@ int take_unit_flags(Core& core, const View& from, uint64_t extent, uint32_t flag
     for (uint64_t unit = first; unit <= last; ++unit) {
         const int filled = core.unit_flag.at(unit);
         if (flag == 0 && filled >= 0) {
-            fail(site, "Fixpipe without unit flag reads L0C at %llu, which a Mmad with unit flag "
-                       "filled: both need the flag",
+            fail(site,
+                 "Fixpipe without unit flag reads L0C at %llu, which a Mmad with unit flag "
+                 "filled: both need the flag",
                  static_cast<unsigned long long>(unit * 1024));
         }
         if (flag != 0 && filled < 0) {
-            fail(site, "Fixpipe with unit flag reads L0C at %llu, which no Mmad with unitFlag 3 "
-                       "has filled: the hardware hangs",
+            fail(site,
+                 "Fixpipe with unit flag reads L0C at %llu, which no Mmad with unitFlag 3 "
+                 "has filled: the hardware hangs",
                  static_cast<unsigned long long>(unit * 1024));
         }
         follows = std::max(follows, filled);
@@ -222,16 +225,20 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
     const int follows = take_unit_flags(core, from, extent, call.unit_flag, site);
     if (call.unit_flag != 0) fix.unit_flag();
     if (follows >= 0) fix.follows(follows);
+    // On the way to L1, padding that nothing wrote stays marked so; it must not leave the chip.
+    const bool leaves = to.buffer() == Buffer::GM;
     for (uint32_t matrix = 0; matrix < call.count; ++matrix) {
         const uint64_t base = matrix * call.src_matrix * 4;
         const uint32_t full = call.n / 16, tail = call.n % 16;
         const auto row_step = static_cast<int64_t>(call.src_row * 4);
         if (full > 0) {
-            fix.reads(from, {base, 64, call.m, row_step, full,
-                             static_cast<int64_t>(call.src_stride * 4)});
+            fix.reads_if(
+                leaves, from,
+                {base, 64, call.m, row_step, full, static_cast<int64_t>(call.src_stride * 4)});
         }
         if (tail > 0) {
-            fix.reads(from, {base + full * call.src_stride * 4, tail * 4ull, call.m, row_step});
+            fix.reads_if(leaves, from,
+                         {base + full * call.src_stride * 4, tail * 4ull, call.m, row_step});
         }
     }
     std::vector<Scale> scales;
@@ -281,22 +288,25 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
             fix.writes(to, {place(matrix, 0, 0), call.m * out, call.n, stride});
         } else {
             for (uint32_t column = 0; column < call.n;) {
-                const uint32_t width =
-                    call.channel_split ? 8 : bytes_out && column < merged ? 32 : 16;
+                const uint32_t width = call.channel_split             ? 8
+                                       : bytes_out && column < merged ? 32
+                                                                      : 16;
                 fix.writes(to, {place(0, 0, column), width * out * call.m});
                 column += width;
             }
         }
         for (uint32_t row = 0; row < call.m; ++row) {
             for (uint32_t column = 0; column < call.n; ++column) {
-                const uint64_t source = (matrix * call.src_matrix +
-                                         column / 16 * call.src_stride + row * call.src_row +
-                                         column % 16) * 4;
+                const uint64_t source = (matrix * call.src_matrix + column / 16 * call.src_stride +
+                                         row * call.src_row + column % 16) *
+                                        4;
                 uint32_t bits;
                 std::memcpy(&bits, from.data(source), 4);
                 const uint32_t result =
                     convert(bits, mode, scales[column], call.relu, core.saturate);
-                std::memcpy(to.data(place(matrix, row, column)), &result, out);
+                const uint64_t target = place(matrix, row, column);
+                std::memcpy(to.data(target), &result, out);
+                if (!leaves) std::memset(to.written(target), from.written(source)[0], out);
             }
         }
     }
@@ -308,8 +318,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
 
 }  // namespace
 
-void fixpipe(const LocalOperand& dst, const LocalOperand& src, const FixpipeCall& call,
-             Site site) {
+void fixpipe(const LocalOperand& dst, const LocalOperand& src, const FixpipeCall& call, Site site) {
     run(view_of(dst, 32, "dst", site), dst.type, src, call, site);
 }
 

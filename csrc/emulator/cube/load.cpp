@@ -173,7 +173,8 @@ void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
         int64_t{params.kStartPosition} * (stride < 0 ? -stride : stride) + params.mStartPosition;
     const auto source = [&](uint64_t mi, uint64_t ki) {
         return static_cast<uint64_t>(start + static_cast<int64_t>(ki) * stride +
-                                     static_cast<int64_t>(mi)) * kFractal;
+                                     static_cast<int64_t>(mi)) *
+               kFractal;
     };
     const uint64_t pitch = params.dstStride;
     Instruction load(path.pipe, name, site);
@@ -195,27 +196,27 @@ void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
         }
     } else if (size == 1) {
         if (params.mStep % 2 != 0) {
-            fail(site, "LoadData V2: mStep %u must be even to transpose %s",
-                 uint32_t{params.mStep}, dtype_name(src.type));
+            fail(site, "LoadData V2: mStep %u must be even to transpose %s", uint32_t{params.mStep},
+                 dtype_name(src.type));
         }
         for (uint64_t mi = 0; mi < params.mStep; mi += 2) {
             for (uint64_t ki = 0; ki < params.kStep; ++ki) {
                 const uint64_t to = (mi / 2 * pitch + 2 * ki) * kFractal;
-                transpose_square(
-                    load, path, {{source(mi, ki), source(mi + 1, ki)}, {to, to + kFractal}}, size);
+                transpose_square(load, path,
+                                 {{source(mi, ki), source(mi + 1, ki)}, {to, to + kFractal}}, size);
             }
         }
     } else {
         if (params.kStep % 2 != 0) {
-            fail(site, "LoadData V2: kStep %u must be even to transpose %s",
-                 uint32_t{params.kStep}, dtype_name(src.type));
+            fail(site, "LoadData V2: kStep %u must be even to transpose %s", uint32_t{params.kStep},
+                 dtype_name(src.type));
         }
         for (uint64_t mi = 0; mi < params.mStep; ++mi) {
             for (uint64_t ki = 0; ki < params.kStep; ki += 2) {
                 const uint64_t to = (2 * mi * pitch + ki / 2) * kFractal;
                 transpose_square(
-                    load, path,
-                    {{source(mi, ki), source(mi, ki + 1)}, {to, to + pitch * kFractal}}, size);
+                    load, path, {{source(mi, ki), source(mi, ki + 1)}, {to, to + pitch * kFractal}},
+                    size);
             }
         }
     }
@@ -240,9 +241,9 @@ void load_transposed(const LocalOperand& dst, const LocalOperand& src,
         }
         const uint64_t from = static_cast<uint64_t>(square) * parts * kFractal;
         const uint64_t to = static_cast<uint64_t>(i) * (1ull + params.dstGap) * kFractal;
-        transpose_square(load, path,
-                         {{from, from + kFractal}, {to, to + (1ull + params.dstFracGap) * kFractal}},
-                         size_of(src.type));
+        transpose_square(
+            load, path, {{from, from + kFractal}, {to, to + (1ull + params.dstFracGap) * kFractal}},
+            size_of(src.type));
     }
     issue(load, path, uint64_t{params.repeatTimes} * parts);
 }
@@ -252,8 +253,9 @@ void load_transposed_v2(const LocalOperand& dst, const LocalOperand& src,
     const Path path = path_from_l1(dst, src, "LoadDataWithTranspose", site);
     const int arch = current_core().machine.soc().arch;
     if (arch != 3510 || path.to.buffer() != Buffer::L0B) {
-        fail(site, "LoadDataWithTranspose with LoadData2dTransposeParamsV2 loads L0B of "
-                   "architecture 3510 only");
+        fail(site,
+             "LoadDataWithTranspose with LoadData2dTransposeParamsV2 loads L0B of "
+             "architecture 3510 only");
     }
     require_field("LoadDataWithTranspose", "repeatTimes", params.repeatTimes, 1, 255, site);
     const uint32_t size = size_of(src.type);

@@ -19,11 +19,11 @@ constexpr uint64_t kFractal = 512;
 
 struct Shape {
     uint32_t m, n, k;
-    uint32_t c0;       // elements of A and B in 32 bytes
-    uint32_t mb, nb;   // blocks of 16
-    uint32_t kb;       // blocks of c0, as laid out
-    bool gemv;         // A is one row, contiguous
-    bool zz;           // L0A of dav-2201; else NZ
+    uint32_t c0;      // elements of A and B in 32 bytes
+    uint32_t mb, nb;  // blocks of 16
+    uint32_t kb;      // blocks of c0, as laid out
+    bool gemv;        // A is one row, contiguous
+    bool zz;          // L0A of dav-2201; else NZ
 };
 
 uint64_t a_fractal(const Shape& s, uint32_t i, uint32_t j) {
@@ -43,9 +43,9 @@ void decode_a(const Shape& s, const View& a, std::vector<double>& out) {
     out.resize(uint64_t{s.m} * s.k);
     for (uint32_t i = 0; i < s.m; ++i) {
         for (uint32_t j = 0; j < s.k; ++j) {
-            const uint64_t at = s.gemv ? j * sizeof(T)
-                                       : a_fractal(s, i / 16, j / s.c0) + i % 16 * 32ull +
-                                             j % s.c0 * sizeof(T);
+            const uint64_t at =
+                s.gemv ? j * sizeof(T)
+                       : a_fractal(s, i / 16, j / s.c0) + i % 16 * 32ull + j % s.c0 * sizeof(T);
             T value;
             std::memcpy(&value, a.data(at), sizeof(T));
             out[uint64_t{i} * s.k + j] = number(value);
@@ -137,19 +137,20 @@ void sum_perturbed(const Shape& s, const std::vector<double>& a, const std::vect
 // What Mmad reads of an operand: the true rows and columns only, never the padding.
 // Fractal (row block i, column block j) lies at place(i, j).
 template <typename Place>
-void read_fractals(Instruction& mmad, const View& view, uint32_t rows, uint64_t row_bytes,
-                   uint64_t columns_bytes, Place place, uint64_t whole) {
+void read_fractals(Instruction& mmad, bool strict, const View& view, uint32_t rows,
+                   uint64_t row_bytes, uint64_t columns_bytes, Place place, uint64_t whole) {
     const uint32_t row_blocks = (rows + 15) / 16;
     const uint64_t column_blocks = (columns_bytes + row_bytes - 1) / row_bytes;
     if (rows % 16 == 0 && columns_bytes % row_bytes == 0 &&
         whole == uint64_t{row_blocks} * column_blocks * 16 * row_bytes) {
-        return mmad.reads(view, {0, whole});
+        return mmad.reads_if(strict, view, {0, whole});
     }
     for (uint32_t i = 0; i < row_blocks; ++i) {
         for (uint64_t j = 0; j < column_blocks; ++j) {
             const uint64_t bytes = std::min(row_bytes, columns_bytes - j * row_bytes);
-            mmad.reads(view, {place(i, static_cast<uint32_t>(j)), bytes,
-                              std::min(16u, rows - 16 * i), static_cast<int64_t>(row_bytes)});
+            mmad.reads_if(strict, view,
+                          {place(i, static_cast<uint32_t>(j)), bytes, std::min(16u, rows - 16 * i),
+                           static_cast<int64_t>(row_bytes)});
         }
     }
 }
@@ -171,14 +172,43 @@ void require_buffer(const View& view, Buffer buffer, Site site) {
     }
 }
 
+// Whether rows of A and columns of B are written throughout; a result of others is unwritten.
+struct Defined {
+    std::vector<uint8_t> rows, columns;
+};
+
+bool written(const View& view, uint64_t at, uint64_t count) {
+    return view.memory->first_unwritten(view.offset + at, count) == count;
+}
+
+Defined find_defined(const Shape& s, const View& a, const View& b, uint32_t size) {
+    Defined defined{std::vector<uint8_t>(s.m, 1), std::vector<uint8_t>(s.n, 1)};
+    const uint64_t row_bytes = uint64_t{s.k} * size;
+    for (uint32_t i = 0; i < s.m; ++i) {
+        for (uint64_t at = 0; at < row_bytes; at += 32) {
+            const uint64_t place =
+                s.gemv ? at : a_fractal(s, i / 16, static_cast<uint32_t>(at / 32)) + i % 16 * 32ull;
+            if (!written(a, place, std::min<uint64_t>(32, row_bytes - at))) defined.rows[i] = 0;
+        }
+    }
+    for (uint32_t j = 0; j < s.n; ++j) {
+        for (uint64_t at = 0; at < row_bytes; at += 32) {
+            const uint64_t place = (at / 32 * s.nb + j / 16) * kFractal + j % 16 * 32ull;
+            if (!written(b, place, std::min<uint64_t>(32, row_bytes - at))) defined.columns[j] = 0;
+        }
+    }
+    return defined;
+}
+
 // The L0C units (1 KiB) that the instruction works on, in unit-flag mode.
 void update_unit_flags(Instruction& mmad, const View& c, const Shape& s, uint32_t flag, int event) {
     Core& core = mmad.core();
     const uint64_t first = c.offset / 1024;
     for (uint64_t unit = first; unit < first + uint64_t{s.mb} * s.nb; ++unit) {
         if (core.unit_flag.at(unit) >= 0 && event < 0) {
-            fail(mmad.site(), "Mmad%s writes L0C at %llu, which a Fixpipe with unit flag has not "
-                              "drained yet: the hardware hangs",
+            fail(mmad.site(),
+                 "Mmad%s writes L0C at %llu, which a Fixpipe with unit flag has not "
+                 "drained yet: the hardware hangs",
                  flag != 0 ? " with unit flag" : "", static_cast<unsigned long long>(unit * 1024));
         }
         if (event >= 0 && flag == 3) core.unit_flag.at(unit) = event;
@@ -222,8 +252,8 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     s.nb = (s.n + 15) / 16;
     s.kb = (s.k + s.c0 - 1) / s.c0;
     if (params.kDirectionAlign) {
-        if (soc.arch != 2201 || a_operand.type != DType::F32) {
-            fail(site, "Mmad: kDirectionAlign is for float on architecture 2201");
+        if (a_operand.type != DType::F32) {
+            fail(site, "Mmad: kDirectionAlign is for float, not %s", dtype_name(a_operand.type));
         }
         s.kb = (s.k + 15) / 16 * 2;
     }
@@ -231,24 +261,24 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     s.zz = soc.arch == 2201;
 
     // Where the initial value of C comes from.
-    const bool from_bias = bias_operand != nullptr ||
-                           (!params.cmatrixInitVal && params.cmatrixSource);
-    const bool accumulate = bias_operand == nullptr && !params.cmatrixInitVal &&
-                            !params.cmatrixSource;
+    const bool from_zero = params.cmatrixInitVal && !params.isBias;
+    const bool from_bias = bias_operand != nullptr || (!from_zero && params.cmatrixSource);
+    const bool accumulate = bias_operand == nullptr && !from_zero && !params.cmatrixSource;
 
     Instruction mmad(PIPE_M, "Mmad", site);
     if (s.m / 16 * (s.n / 16) >= 10) mmad.self_ordered();
     if (flag != 0) mmad.unit_flag();
+    const bool strict = core.machine.options().strict;
     if (s.gemv) {
-        mmad.reads(a, {0, uint64_t{s.k} * size});
+        mmad.reads_if(strict, a, {0, uint64_t{s.k} * size});
     } else {
         read_fractals(
-            mmad, a, s.m, 32, uint64_t{s.k} * size,
+            mmad, strict, a, s.m, 32, uint64_t{s.k} * size,
             [&](uint32_t i, uint32_t j) { return a_fractal(s, i, j); },
             uint64_t{s.mb} * s.kb * kFractal);
     }
     read_fractals(
-        mmad, b, s.n, 32, uint64_t{s.k} * size,
+        mmad, strict, b, s.n, 32, uint64_t{s.k} * size,
         [&](uint32_t i, uint32_t j) { return (uint64_t{j} * s.nb + i) * kFractal; },
         uint64_t{s.nb} * ((s.k + s.c0 - 1) / s.c0) * kFractal);
     std::vector<Region> c_regions;
@@ -276,16 +306,16 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
                  dtype_name(c_operand.type));
         }
         if (bias.buffer() == Buffer::BT) {
-            mmad.reads(bias, {0, uint64_t{s.n} * 4});
+            mmad.reads_if(strict, bias, {0, uint64_t{s.n} * 4});
         } else {
-            for (const Region& region : c_regions) mmad.reads(bias, region);
+            for (const Region& region : c_regions) mmad.reads_if(strict, bias, region);
         }
     }
     if (accumulate) {
-        for (const Region& region : c_regions) mmad.reads(c, region);
+        for (const Region& region : c_regions) mmad.reads_if(strict, c, region);
     }
     update_unit_flags(mmad, c, s, flag, -1);
-    for (const Region& region : c_regions) mmad.writes(c, region);
+    for (const Region& region : c_regions) mmad.writes_raw(c, region);
 
     // The product.
     std::vector<double> as, bs, sums(uint64_t{s.m} * s.n, 0.0);
@@ -307,9 +337,9 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     if (accumulate || from_bias) {
         for (uint32_t i = 0; i < s.m; ++i) {
             for (uint32_t j = 0; j < s.n; ++j) {
-                const uint8_t* from = accumulate                        ? c.data(c_at(i, j))
+                const uint8_t* from = accumulate                    ? c.data(c_at(i, j))
                                       : bias.buffer() == Buffer::BT ? bias.data(j * 4ull)
-                                                                        : bias.data(c_at(i, j));
+                                                                    : bias.data(c_at(i, j));
                 sums[uint64_t{i} * s.n + j] = load(from);
             }
         }
@@ -318,6 +348,19 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
         sum_perturbed(s, as, bs, sums, core.machine.perturbation());
     } else {
         sum_exactly(s, as, bs, sums);
+    }
+    // C is written where everything that it was formed from is.
+    const Defined defined = find_defined(s, a, b, size);
+    for (uint32_t i = 0; i < s.m; ++i) {
+        for (uint32_t j = 0; j < s.n; ++j) {
+            bool known = defined.rows[i] != 0 && defined.columns[j] != 0;
+            if (accumulate) known = known && written(c, c_at(i, j), 4);
+            if (from_bias) {
+                known =
+                    known && written(bias, bias.buffer() == Buffer::BT ? j * 4ull : c_at(i, j), 4);
+            }
+            std::memset(c.written(c_at(i, j)), known ? 1 : 0, 4);
+        }
     }
     for (uint32_t i = 0; i < s.m; ++i) {
         for (uint32_t j = 0; j < s.n; ++j) {
@@ -330,9 +373,9 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
             } else {
                 float value = static_cast<float>(sum);
                 if (core.saturate && !std::isfinite(value)) {
-                    value = std::isnan(value) ? 0.0f
-                                              : std::copysign(std::numeric_limits<float>::max(),
-                                                              value);
+                    value = std::isnan(value)
+                                ? 0.0f
+                                : std::copysign(std::numeric_limits<float>::max(), value);
                 }
                 std::memcpy(c.data(c_at(i, j)), &value, 4);
             }
@@ -340,8 +383,9 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     }
 
     const Costs& costs = soc.costs;
-    const double cube_k = size == 1 ? costs.cube_k_b8 : size == 2 ? costs.cube_k_b16
-                                                                  : costs.cube_k_b32;
+    const double cube_k = size == 1   ? costs.cube_k_b8
+                          : size == 2 ? costs.cube_k_b16
+                                      : costs.cube_k_b32;
     const double cycles =
         s.mb * 16.0 * s.nb * 16.0 * (s.kb * double(s.c0)) / (16.0 * 16.0 * cube_k);
     const int event = mmad.issue(costs.mmad_gap + cycles, costs.mmad_latency);

@@ -72,10 +72,12 @@ void copy_local_to_gm(const GlobalOperand& dst, const LocalOperand& src,
     const uint64_t src_pitch = run + params.srcGap * kBlock;
     const uint64_t dst_pitch = run + params.dstGap * kBlock;
     Instruction copy(PIPE_MTE3, "DataCopy", site);
-    copy.reads(from, runs(run, params.blockCount, src_pitch));
-    copy.writes(to, runs(run, params.blockCount, dst_pitch));
+    // Blocks of which only the first elements were computed may leave: the rest stays unwritten.
+    const bool strict = copy.core().machine.options().strict;
+    copy.reads_if(strict, from, runs(run, params.blockCount, src_pitch));
+    copy.writes_raw(to, runs(run, params.blockCount, dst_pitch));
     for (uint32_t i = 0; i < params.blockCount; ++i) {
-        std::memcpy(to.data(i * dst_pitch), from.data(i * src_pitch), run);
+        Instruction::copy_raw(to, i * dst_pitch, from, i * src_pitch, run);
     }
     copy.issue(0, 0);
 }
@@ -100,19 +102,21 @@ void copy_to_bias(const View& to, const View& from, const LocalOperand& dst,
     const uint64_t out = widen ? run * 2 : run;
     const uint64_t src_pitch = run + params.srcGap * kBlock;
     const uint64_t dst_pitch = out + params.dstGap * unit;
-    copy.reads(from, runs(run, params.blockCount, src_pitch));
-    copy.writes(to, runs(out, params.blockCount, dst_pitch));
+    copy.reads_raw(from, runs(run, params.blockCount, src_pitch));
+    copy.writes_raw(to, runs(out, params.blockCount, dst_pitch));
     for (uint32_t i = 0; i < params.blockCount; ++i) {
         if (!widen) {
-            std::memcpy(to.data(i * dst_pitch), from.data(i * src_pitch), run);
+            Instruction::copy_raw(to, i * dst_pitch, from, i * src_pitch, run);
             continue;
         }
         for (uint64_t e = 0; e < run / 2; ++e) {
+            const uint64_t source = i * src_pitch + e * 2, target = i * dst_pitch + e * 4;
             uint16_t bits;
-            std::memcpy(&bits, from.data(i * src_pitch + e * 2), 2);
-            const float value = src.type == DType::BF16 ? float_of_bfloat16_bits(bits)
-                                                        : float_of_half_bits(bits);
-            std::memcpy(to.data(i * dst_pitch + e * 4), &value, 4);
+            std::memcpy(&bits, from.data(source), 2);
+            const float value =
+                src.type == DType::BF16 ? float_of_bfloat16_bits(bits) : float_of_half_bits(bits);
+            std::memcpy(to.data(target), &value, 4);
+            std::memset(to.written(target), from.written(source)[0] & from.written(source)[1], 4);
         }
     }
     const Costs& costs = soc.costs;
@@ -142,12 +146,13 @@ void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
     if (from_buffer == Buffer::L1 && to_buffer == Buffer::FB) {
         pipe = PIPE_FIX;
         unit = machine.soc().arch == 2201 ? 128 : 64;
-        cycles = costs.fixpipe_gap + static_cast<double>(blocks * unit) / costs.l1_to_fixpipe_buffer;
+        cycles =
+            costs.fixpipe_gap + static_cast<double>(blocks * unit) / costs.l1_to_fixpipe_buffer;
         latency = costs.fixpipe_latency;
     } else if (from_buffer == Buffer::UB && to_buffer == Buffer::UB) {
         pipe = PIPE_V;
-        cycles = costs.vector_gap +
-                 static_cast<double>(blocks * kBlock) / costs.vector_bytes_per_cycle;
+        cycles =
+            costs.vector_gap + static_cast<double>(blocks * kBlock) / costs.vector_bytes_per_cycle;
         latency = costs.vector_latency;
     } else {
         fail(site, "DataCopy: there is no path from %s to %s", buffer_name(from_buffer),
@@ -158,10 +163,10 @@ void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
     const uint64_t src_pitch = run + params.srcGap * kBlock;
     const uint64_t dst_pitch = run + params.dstGap * unit;
     Instruction copy(pipe, "DataCopy", site);
-    copy.reads(from, runs(run, params.blockCount, src_pitch));
-    copy.writes(to, runs(run, params.blockCount, dst_pitch));
+    copy.reads_raw(from, runs(run, params.blockCount, src_pitch));
+    copy.writes_raw(to, runs(run, params.blockCount, dst_pitch));
     for (uint32_t i = 0; i < params.blockCount; ++i) {
-        std::memmove(to.data(i * dst_pitch), from.data(i * src_pitch), run);
+        Instruction::copy_raw(to, i * dst_pitch, from, i * src_pitch, run);
     }
     copy.issue(cycles, latency);
 }

@@ -61,6 +61,11 @@ inline uint32_t require_range(const char* name, const char* field, int64_t value
     return static_cast<uint32_t>(value);
 }
 
+// CTRL[48] of the core.
+inline Overflow overflow_rule(const Core& core) {
+    return core.saturate ? Overflow::kSaturate : Overflow::kInfinity;
+}
+
 inline VectorState& vector_state() { return current_core().state<VectorState>(); }
 
 // How an API call names the elements it works on: the first `count`, or `repeats` iterations under
@@ -96,7 +101,7 @@ class VectorCall {
     }
 
     VectorState& state() { return state_; }
-    Overflow overflow() const { return state_.overflow; }
+    Overflow overflow() { return overflow_rule(instruction_.core()); }
     const char* name() const { return name_; }
     Site site() const { return site_; }
 
@@ -182,6 +187,8 @@ class VectorCall {
              name_, static_cast<long long>(bad), views_[destination.view].what,
              views_[source.view].what);
     }
+
+    uint64_t buffer_bytes() { return instruction_.core().memory(Buffer::UB).size(); }
 
     // Functions that keep scratch data at the start of the reserved 8 KB at the end of the buffer.
     void clobber_reserved(uint64_t bytes) {

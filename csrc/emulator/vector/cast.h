@@ -130,7 +130,8 @@ inline void SetDeqScale(half scale) { emulator::vector_state().deq_scale = scale
 // Scalar conversion on the scalar unit.
 template <typename T, typename U, RoundMode roundMode>
 U Cast(T value) {
-    return emulator::convert<U>(value, roundMode, emulator::vector_state().overflow);
+    return emulator::convert<U>(value, roundMode,
+                                emulator::overflow_rule(emulator::current_core()));
 }
 
 }  // namespace AscendC

@@ -134,6 +134,73 @@ void run_select(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<U
     }
 }
 
+// One iteration, compared into the CMPMASK register.
+template <typename T>
+void run_compare_to_register(const AscendC::LocalTensor<T>& src0,
+                             const AscendC::LocalTensor<T>& src1, AscendC::CMPMODE mode,
+                             const Form& form, const AscendC::BinaryRepeatParams& p, Site site) {
+    require_type<T, Reals>("Compare", site);
+    VectorCall call("Compare", site);
+    const Lanes lanes = call.lanes(form, sizeof(T));
+    const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
+    const Operand second = call.operand(src1, "src1", p.src1BlkStride, p.src1RepStride);
+    call.reads(first, lanes);
+    call.reads(second, lanes);
+    call.state().compare_mask = {0, 0};
+    lanes.runs(0, [&](uint32_t lane, uint32_t end) {
+        for (; lane < end; ++lane) {
+            const bool result = compare(mode, operand_value(load<T>(first.at(0, lane))),
+                                        operand_value(load<T>(second.at(0, lane))));
+            call.state().compare_mask[lane / 64] |= uint64_t{result} << (lane % 64);
+        }
+    });
+    call.issue(vector_cost::kCompare, lanes);
+}
+
+// CMPMASK to or from the first 16 bytes of a tensor.
+template <typename T>
+void move_compare_mask(const char* name, const AscendC::LocalTensor<T>& tensor, bool store_it,
+                       Site site) {
+    VectorCall call(name, site);
+    const Operand place = call.operand(tensor, store_it ? "dst" : "src", 1, 8, 16);
+    uint8_t* bytes = place.memory + place.base;
+    if (store_it) {
+        call.writes_bytes(place, place.base, {0, 16});
+        std::memcpy(bytes, call.state().compare_mask.data(), 16);
+    } else {
+        call.reads_bytes(place, place.base, {0, 16});
+        std::memcpy(call.state().compare_mask.data(), bytes, 16);
+    }
+    call.issue(vector_cost::kCompare.head);
+}
+
+// Select by CMPMASK (mode 0), under the mask registers.
+template <typename T>
+void run_select_by_register(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src0,
+                            const AscendC::LocalTensor<T>& src1, int64_t repeats,
+                            const AscendC::BinaryRepeatParams& p, Site site) {
+    require_type<T, Reals>("Select", site);
+    VectorCall call("Select", site);
+    const Lanes lanes = call.lanes(Form::masked(false, uint64_t{0}, repeats), sizeof(T));
+    const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
+    const Operand second = call.operand(src1, "src1", p.src1BlkStride, p.src1RepStride);
+    const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
+    call.require_no_overlap(to, first, lanes);
+    call.require_no_overlap(to, second, lanes);
+    call.reads(first, lanes);
+    call.reads(second, lanes);
+    call.writes(to, lanes);
+    const std::array<uint64_t, 2>& bits = call.state().compare_mask;
+    for_each_segment(lanes, std::array{to, first, second},
+                     [&](uint32_t r, uint32_t lane, uint32_t count) {
+                         for (uint32_t i = lane; i < lane + count; ++i) {
+                             const bool chosen = (bits[i / 64] >> (i % 64) & 1) != 0;
+                             store(to.at(r, i), load<T>(chosen ? first.at(r, i) : second.at(r, i)));
+                         }
+                     });
+    call.issue(vector_cost::kCompare, lanes);
+}
+
 inline AscendC::BinaryRepeatParams with_scalar(const AscendC::UnaryRepeatParams& p) {
     return {p.dstBlkStride, p.srcBlkStride, 1, p.dstRepStride, p.srcRepStride, 8};
 }
@@ -154,6 +221,22 @@ void Compare(const LocalTensor<U>& dst, const LocalTensor<T>& src0, const LocalT
              Site site = Site::here()) {
     emulator::run_compare("Compare", dst, src0, &src1, T{}, cmpMode,
                           emulator::Form::masked(isSetMask, mask, repeatTime), repeatParams, site);
+}
+
+// The result goes to the CMPMASK register.
+template <typename T, bool isSetMask = true, typename Mask>
+void Compare(const LocalTensor<T>& src0, const LocalTensor<T>& src1, CMPMODE cmpMode, Mask mask,
+             const BinaryRepeatParams& repeatParams, Site site = Site::here()) {
+    emulator::run_compare_to_register(
+        src0, src1, cmpMode, emulator::Form::masked(isSetMask, mask, 1), repeatParams, site);
+}
+template <typename T>
+void GetCmpMask(const LocalTensor<T>& dst, Site site = Site::here()) {
+    emulator::move_compare_mask("GetCmpMask", dst, true, site);
+}
+template <typename T>
+void SetCmpMask(const LocalTensor<T>& src, Site site = Site::here()) {
+    emulator::move_compare_mask("SetCmpMask", src, false, site);
 }
 
 // Comparison with a scalar, under its present and its former name.
@@ -202,6 +285,15 @@ void Select(const LocalTensor<T>& dst, const LocalTensor<U>& selMask, const Loca
     emulator::run_select<T, U>(dst, selMask, src0, nullptr, src1, selMode,
                                emulator::Form::masked(isSetMask, mask, repeatTime), repeatParams,
                                site);
+}
+
+template <typename T, SELMODE selMode>
+void Select(const LocalTensor<T>& dst, const LocalTensor<T>& src0, const LocalTensor<T>& src1,
+            uint8_t repeatTime, const BinaryRepeatParams& repeatParams, Site site = Site::here()) {
+    if (selMode != SELMODE::VSEL_CMPMASK_SPR) {
+        emulator::fail(site, "Select without selMask: the emulator models VSEL_CMPMASK_SPR only");
+    }
+    emulator::run_select_by_register(dst, src0, src1, repeatTime, repeatParams, site);
 }
 
 }  // namespace AscendC

@@ -117,50 +117,71 @@ inline std::vector<Region> regions_of(const Operand& operand, const Lanes& lanes
     return regions;
 }
 
+// The DataBlocks, by address, that an iteration of an operand touches; `place` is the number of the
+// block within the iteration.
+struct TouchedBlocks {
+    uint32_t count = 0;
+    std::array<uint32_t, kBlocks> address, place;
+
+    TouchedBlocks(const Operand& operand, const Lanes& lanes, uint32_t iteration) {
+        const uint32_t per_block = operand.per_block();
+        const uint32_t length = lanes.prefix(iteration);
+        for (uint32_t first = 0; first < lanes.width(); first += per_block) {
+            bool touched = length != Lanes::kHoles && first < length;
+            for (uint32_t i = 0; length == Lanes::kHoles && i < per_block && !touched; ++i) {
+                touched = lanes.active(iteration, first + i);
+            }
+            if (!touched) continue;
+            address[count] = static_cast<uint32_t>(operand.offset(iteration, first) / kBlockBytes);
+            place[count++] = first / per_block;
+        }
+    }
+};
+
+// No two iterations of the operand share a block: they follow each other, or are interleaved.
+inline bool iterations_apart(const Operand& operand, const Lanes& lanes) {
+    const uint64_t span = uint64_t{operand.block_stride} * (kBlocks - 1) + kBlockBytes;
+    return operand.repeat_stride >= span ||
+           (operand.repeat_stride >= kBlockBytes &&
+            operand.block_stride >= uint64_t{operand.repeat_stride} * lanes.iterations());
+}
+
 // The documented rules for operands that share memory: within an iteration source and destination
 // coincide or are disjoint; no iteration reads what an earlier one wrote, except where the
 // instruction allows accumulation. Returns the offending iteration, or -1.
 inline int64_t overlap_violation(const Operand& destination, const Operand& source,
                                  const Lanes& lanes, bool may_accumulate) {
     if (lanes.iterations() == 0) return -1;
-    const auto extent = [&](const Operand& operand) {
+    const auto end = [&](const Operand& operand) {
         return operand.offset(lanes.iterations() - 1, lanes.width() - 1) + operand.size;
     };
-    if (extent(destination) <= source.base || extent(source) <= destination.base) return -1;
+    if (end(destination) <= source.base || end(source) <= destination.base) return -1;
     if (destination.same_place(source) &&
-        (lanes.iterations() == 1 || destination.repeat_stride >= kIterationBytes ||
-         (may_accumulate && destination.repeat_stride == 0))) {
+        (lanes.iterations() == 1 || iterations_apart(destination, lanes))) {
         return -1;
     }
-    // Granules of half a block, the finest alignment an operand can have.
-    constexpr uint32_t kGrain = 16;
-    std::vector<int64_t> written((extent(destination) - destination.base) / kGrain + 2, -1);
-    std::vector<std::array<uint64_t, 2>> touched;  // (granule, place in the iteration)
-    const auto collect = [&](const Operand& operand, uint32_t iteration) {
-        touched.clear();
-        for (uint32_t lane = 0; lane < lanes.width(); ++lane) {
-            const uint64_t offset = operand.offset(iteration, lane);
-            if (lanes.active(iteration, lane) && offset >= destination.base &&
-                offset < extent(destination)) {
-                touched.push_back(
-                    {(offset - destination.base) / kGrain, lane * operand.size / kGrain});
-            }
-        }
-    };
     const bool accumulates =
         may_accumulate && (source.repeat_stride == 0 || destination.repeat_stride == 0);
-    std::vector<std::array<uint64_t, 2>> reads;
+    // Blocks written by this call carry its number.
+    static thread_local std::vector<uint32_t> written;
+    static thread_local uint32_t number = 0;
+    if (++number == 0) {
+        written.clear();
+        number = 1;
+    }
+    const uint64_t blocks = std::max(end(destination), end(source)) / kBlockBytes + 1;
+    if (written.size() < blocks) written.resize(blocks, 0);
     for (uint32_t iteration = 0; iteration < lanes.iterations(); ++iteration) {
-        collect(source, iteration);
-        reads.swap(touched);
-        collect(destination, iteration);
-        for (const auto& read : reads) {
-            if (written[read[0]] >= 0 && !accumulates) return iteration;
-            for (const auto& write : touched) {
-                if (read[0] == write[0] && read[1] != write[1]) return iteration;
+        const TouchedBlocks reads(source, lanes, iteration), writes(destination, lanes, iteration);
+        for (uint32_t r = 0; r < reads.count; ++r) {
+            if (written[reads.address[r]] == number && !accumulates) return iteration;
+            for (uint32_t w = 0; w < writes.count; ++w) {
+                const bool coincide =
+                    reads.place[r] == writes.place[w] && source.size == destination.size;
+                if (reads.address[r] == writes.address[w] && !coincide) return iteration;
             }
         }
-        for (const auto& write : touched) written[write[0]] = iteration;
+        for (uint32_t w = 0; w < writes.count; ++w) written[writes.address[w]] = number;
     }
     return -1;
 }

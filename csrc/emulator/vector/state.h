@@ -20,9 +20,10 @@ struct VectorState {
     std::array<uint64_t, 2> mask = {~0ull, ~0ull};  // low, high; in counter mode mask[0] counts
     std::array<uint64_t, 2> compare_mask = {0, 0};  // CMPMASK
     half deq_scale = half::from_bits(0x3c00);       // DEQSCALE of int32 -> half
-    uint64_t pad_value = 0;                         // of DataCopyPad
+    float reduced_value = 0;  // of the last reduction, for GetReduceRepeat...Spr
+    uint32_t reduced_index = 0;
+    uint64_t pad_value = 0;  // of DataCopyPad
     bool pad_value_set = false;
-    Overflow overflow = Overflow::kSaturate;  // CTRL[48]
 };
 
 // Which elements of an instruction take part. An iteration holds `width` elements, the number that

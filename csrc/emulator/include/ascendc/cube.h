@@ -41,7 +41,8 @@ inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint3
                      Site site = Site::here()) {
     DataCopyParams params = emulator::contiguous(count, sizeof(T), site);
     // The unit of a copy to BT or FB is larger: 64 or 128 bytes on dav-2201.
-    const emulator::Buffer to = emulator::buffer_of(static_cast<TPosition>(dst.GetPosition()), site);
+    const emulator::Buffer to =
+        emulator::buffer_of(static_cast<TPosition>(dst.GetPosition()), site);
     const uint32_t unit = to == emulator::Buffer::BT   ? (__NPU_ARCH__ == 2201 ? 2 : 1)
                           : to == emulator::Buffer::FB ? (__NPU_ARCH__ == 2201 ? 4 : 2)
                                                        : 1;
@@ -101,6 +102,70 @@ inline void LoadDataWithTranspose(const LocalTensor<T>& dst, const LocalTensor<T
     emulator::load_transposed_v2(dst.operand(), src.operand(), params, site);
 }
 
+template <typename T>
+inline emulator::Load3D emulator_load_3d(const LoadData3DParamsV2<T>& p, Site site) {
+    if (p.enSmallK || p.fMatrixCtrl) {
+        emulator::fail(site, "LoadData 3D: enSmallK and fMatrixCtrl are not supported");
+    }
+    emulator::Load3D call{};
+    for (int i = 0; i < 4; ++i) call.pads[i] = p.padList[i];
+    call.height = p.l1H;
+    call.width = p.l1W;
+    call.channels = p.channelSize;
+    call.k_extension = p.kExtension;
+    call.m_extension = p.mExtension;
+    call.k_start = p.kStartPt;
+    call.m_start = p.mStartPt;
+    call.stride_w = p.strideW;
+    call.stride_h = p.strideH;
+    call.filter_w = p.filterW + (p.filterSizeW ? 256u : 0u);
+    call.filter_h = p.filterH + (p.filterSizeH ? 256u : 0u);
+    call.dilation_w = p.dilationFilterW;
+    call.dilation_h = p.dilationFilterH;
+    call.transpose = p.enTranspose;
+    const T pad = p.padValue;
+    __builtin_memcpy(&call.pad_value, &pad, sizeof(T));
+    return call;
+}
+struct IsResetLoad3dConfig {
+    bool isSetFMatrix = true;
+    bool isSetPadding = true;
+};
+inline constexpr IsResetLoad3dConfig IS_RESER_LOAD3D_DEFAULT_CONFIG = {true, true};
+template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAULT_CONFIG>
+inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
+                     const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
+    static_assert(config.isSetFMatrix && config.isSetPadding,
+                  "LoadData 3D with SetFmatrix or SetLoadDataPaddingValue is not modelled");
+    emulator::load_3d(dst.operand(), src.operand(), emulator_load_3d(params, site), site);
+}
+#if __NPU_ARCH__ == 3510
+struct LoadDataRepeatParamWithStride {
+    LoadDataRepeatParamWithStride() = default;
+    LoadDataRepeatParamWithStride(Field16 stride, Field8 time, Field8 mode, Field16 dst_stride)
+        : repeatStride(stride), repeatTime(time), repeatMode(mode), dstStride(dst_stride) {}
+    Field16 repeatStride = 0;
+    Field8 repeatTime = 1;
+    Field8 repeatMode = 0;
+    Field16 dstStride = 0;
+};
+inline void SetLoadDataRepeatWithStride(const LoadDataRepeatParamWithStride& params) {
+    emulator::current_core().state<LoadDataRepeatParamWithStride>() = params;
+}
+template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAULT_CONFIG>
+inline void LoadDataWithStride(const LocalTensor<T>& dst, const LocalTensor<T>& src,
+                               const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
+    const auto& repeat = emulator::current_core().state<LoadDataRepeatParamWithStride>();
+    emulator::Load3D call = emulator_load_3d(params, site);
+    if (repeat.repeatTime != 1) {
+        emulator::fail(site, "LoadDataWithStride: repeatTime %u is not modelled",
+                       unsigned{repeat.repeatTime});
+    }
+    call.dst_stride = repeat.dstStride;
+    emulator::load_3d(dst.operand(), src.operand(), call, site);
+}
+#endif
+
 // --- Mmad
 inline bool emulator_disables_gemv(const MmadParams& params) {
 #if __NPU_ARCH__ == 3510
@@ -158,7 +223,8 @@ inline emulator::FixpipeCall emulator_fixpipe_call(const FixpipeParamsV220& p, C
     if (layout != CO2Layout::NZ) {
         // Units of 16 x 16 elements on dav-2201, of 16 elements on dav-3510.
         const uint64_t unit = __NPU_ARCH__ == 2201 ? 256 : 16;
-        if (__NPU_ARCH__ == 2201) require_field("Fixpipe", "srcNdStride", p.srcNdStride, 0, 512, site);
+        if (__NPU_ARCH__ == 2201)
+            require_field("Fixpipe", "srcNdStride", p.srcNdStride, 0, 512, site);
         call.count = p.ndNum;
         call.src_matrix = p.srcNdStride * unit;
         call.dst_matrix = p.dstNdStride;
@@ -185,8 +251,9 @@ inline emulator::FixpipeCall emulator_fixpipe_call(const FixpipeParamsArch3510<l
     call.channel_split = p.isChannelSplit;
     if (p.preReluMode == ReluMode::SCALAR_RELU || p.preReluMode == ReluMode::VECTOR_RELU ||
         p.preClipReluMode != ClipReluMode::NOCLIP_RELU || p.dualDstCtl != 0) {
-        emulator::fail(site, "Fixpipe: scaled or clipped relu and dual destinations are not "
-                             "modelled");
+        emulator::fail(site,
+                       "Fixpipe: scaled or clipped relu and dual destinations are not "
+                       "modelled");
     }
     if constexpr (layout == CO2Layout::ROW_MAJOR) {
         call.count = p.params.ndNum;
@@ -238,14 +305,14 @@ inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(),
-                      emulator_fixpipe_call(params, sizeof(T), site), site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
+                      site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
 inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(),
-                      emulator_fixpipe_call(params, sizeof(T), site), site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
+                      site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
@@ -266,5 +333,66 @@ inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
     emulator::fixpipe(dst.operand(), src.operand(), call, site);
 }
 #endif
+
+// --- DataCopy out of L0C, with settings from registers
+inline void SetFixpipeNz2ndFlag(uint16_t count, uint16_t src_stride, uint32_t dst_stride) {
+    auto& state = emulator::current_core().state<emulator::FixpipeState>();
+    state.nd_num = count;
+    state.src_nd_stride = src_stride;
+    state.dst_nd_stride = dst_stride;
+}
+inline void SetFixpipePreQuantFlag(uint64_t scale) {
+    emulator::current_core().state<emulator::FixpipeState>().scalar = scale;
+}
+template <typename T, bool setRelu = false>
+inline void SetFixPipeConfig(const LocalTensor<T>& scales, bool = false) {
+    static_assert(!setRelu, "SetFixPipeConfig for relu tensors is not modelled");
+    auto& state = emulator::current_core().state<emulator::FixpipeState>();
+    state.has_quant_vector = true;
+    state.quant_vector = scales.operand();
+}
+
+inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams& p,
+                                                    uint32_t element_size, Site site) {
+    auto& state = emulator::current_core().state<emulator::FixpipeState>();
+    if (p.clipReluPre != 0 || p.eltWiseOp != 0) {
+        emulator::fail(site,
+                       "DataCopy from L0C: clipped relu and element-wise operations are not "
+                       "modelled");
+    }
+    FixpipeParamsV220 params;
+    params.nSize = p.nSize;
+    params.mSize = p.mSize;
+    params.srcStride = p.srcStride;
+    params.dstStride = p.dstStride;
+    params.quantPre = p.quantPre;
+    params.deqScalar = state.scalar;
+    params.reluEn = p.reluPre != 0;
+    params.unitFlag = p.unitFlag;
+    params.isChannelSplit = p.channelSplit;
+    params.ndNum = state.nd_num;
+    params.srcNdStride = state.src_nd_stride;
+    params.dstNdStride = state.dst_nd_stride;
+    emulator::FixpipeCall call =
+        emulator_fixpipe_call(params, p.nz2ndEn ? CO2Layout::ROW_MAJOR : CO2Layout::NZ, site);
+    // On dav-3510 strides of the NZ output count elements.
+    if (__NPU_ARCH__ == 3510 && !p.nz2ndEn) {
+        call.dst_stride = uint64_t{p.dstStride} * element_size;
+    }
+    if (state.has_quant_vector) call.quant_vector = &state.quant_vector;
+    return call;
+}
+template <typename T, typename U>
+inline void DataCopy(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
+                     const DataCopyCO12DstParams& params, Site site = Site::here()) {
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, sizeof(T), site),
+                      site);
+}
+template <typename T, typename U>
+inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<U>& src,
+                     const DataCopyCO12DstParams& params, Site site = Site::here()) {
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, sizeof(T), site),
+                      site);
+}
 
 }  // namespace AscendC

@@ -10,9 +10,9 @@
 namespace emulator {
 
 // Assigning a value that the field would truncate is a violation, reported with its line.
-template <typename T, int64_t kHigh = static_cast<int64_t>(
-                          std::numeric_limits<T>::max() > INT64_MAX ? INT64_MAX
-                                                                    : std::numeric_limits<T>::max())>
+template <typename T, int64_t kHigh = static_cast<int64_t>(std::numeric_limits<T>::max() > INT64_MAX
+                                                               ? INT64_MAX
+                                                               : std::numeric_limits<T>::max())>
 class Field {
   public:
     constexpr Field() = default;

@@ -20,7 +20,7 @@ using NdSizeField = emulator::Field<uint16_t>;
 
 // Runs of blockLen units of 32 bytes; gaps from the end of one run to the start of the next.
 struct DataCopyParams {
-    DataCopyParams() = default;
+    DataCopyParams() {}
     DataCopyParams(Field16 count, Field16 length, Field16 src_gap, Field16 dst_gap)
         : blockCount(count), blockLen(length), srcGap(src_gap), dstGap(dst_gap) {}
     Field16 blockCount = 1;
@@ -236,8 +236,7 @@ struct MmadParams {
 struct FixpipeConfig {
     CO2Layout format;
     bool isToUB = false;
-    constexpr FixpipeConfig(CO2Layout layout, bool to_ub = false)
-        : format(layout), isToUB(to_ub) {}
+    constexpr FixpipeConfig(CO2Layout layout, bool to_ub = false) : format(layout), isToUB(to_ub) {}
 };
 inline constexpr FixpipeConfig CFG_NZ = {CO2Layout::NZ};
 inline constexpr FixpipeConfig CFG_ROW_MAJOR = {CO2Layout::ROW_MAJOR};
@@ -274,6 +273,32 @@ struct FixpipeParamsV220 {
     bool reluEn = false;
     Field8 unitFlag = 0;
     bool isChannelSplit = false;
+};
+
+struct DataCopyCO12DstParams {
+    DataCopyCO12DstParams() = default;
+    DataCopyCO12DstParams(Field16 n, Field16 m, Field32 dst_stride, Field16 src_stride,
+                          QuantMode_t quant, Field8 relu, bool split, bool nd)
+        : nSize(n),
+          mSize(m),
+          dstStride(dst_stride),
+          srcStride(src_stride),
+          quantPre(quant),
+          reluPre(relu),
+          channelSplit(split),
+          nz2ndEn(nd) {}
+    Field8 sid = 0;
+    Field16 nSize = 0;
+    Field16 mSize = 0;
+    Field32 dstStride = 0;
+    Field16 srcStride = 0;
+    Field8 unitFlag = 0;
+    Field8 clipReluPre = 0;
+    Field8 eltWiseOp = 0;
+    QuantMode_t quantPre = QuantMode_t::NoQuant;
+    Field8 reluPre = 0;
+    bool channelSplit = false;
+    bool nz2ndEn = false;
 };
 
 struct Nz2NdParams {

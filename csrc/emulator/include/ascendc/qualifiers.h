@@ -1,6 +1,7 @@
 // Keywords that the device compiler knows: qualifiers, architecture, core-type branches.
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 
 #include "core/clock.h"

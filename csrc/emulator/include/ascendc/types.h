@@ -114,6 +114,13 @@ enum class MemDsbT : uint8_t { ALL = 0, DDR, UB, SEQ };
 
 constexpr uint32_t ONE_BLK_SIZE = 32;
 
+// Two 4-bit integers. Declared so that kernels compile; no instruction of the emulator takes it.
+struct int4b_t {
+    uint8_t storage;
+    int4b_t() = default;
+    constexpr int4b_t(int value) : storage(static_cast<uint8_t>(value)) {}
+};
+
 template <typename T>
 struct IsSameTypeHelper {};
 template <typename T, typename U>
@@ -130,12 +137,13 @@ namespace Std = ::std;
 namespace emulator {
 
 // Element types as run-time codes.
-enum class DType : uint8_t { I8, U8, I16, U16, F16, BF16, I32, U32, F32, I64, U64 };
+enum class DType : uint8_t { I8, U8, I16, U16, F16, BF16, I32, U32, F32, I64, U64, I4 };
 
 constexpr uint32_t size_of(DType type) {
     switch (type) {
         case DType::I8:
         case DType::U8:
+        case DType::I4:
             return 1;
         case DType::I16:
         case DType::U16:
@@ -152,22 +160,31 @@ constexpr uint32_t size_of(DType type) {
 }
 
 constexpr const char* dtype_name(DType type) {
-    constexpr const char* names[] = {"int8_t",     "uint8_t", "int16_t",  "uint16_t",
-                                     "half",       "bfloat16_t", "int32_t", "uint32_t",
-                                     "float",      "int64_t", "uint64_t"};
+    constexpr const char* names[] = {"int8_t", "uint8_t",    "int16_t",  "uint16_t",
+                                     "half",   "bfloat16_t", "int32_t",  "uint32_t",
+                                     "float",  "int64_t",    "uint64_t", "int4b_t"};
     return names[static_cast<int>(type)];
 }
 
 template <typename T>
 constexpr DType dtype_of() {
     using U = std::remove_cv_t<T>;
-    if constexpr (std::is_same_v<U, half>) return DType::F16;
-    else if constexpr (std::is_same_v<U, bfloat16_t>) return DType::BF16;
-    else if constexpr (std::is_same_v<U, float>) return DType::F32;
-    else if constexpr (sizeof(U) == 1) return std::is_signed_v<U> ? DType::I8 : DType::U8;
-    else if constexpr (sizeof(U) == 2) return std::is_signed_v<U> ? DType::I16 : DType::U16;
-    else if constexpr (sizeof(U) == 4) return std::is_signed_v<U> ? DType::I32 : DType::U32;
-    else return std::is_signed_v<U> ? DType::I64 : DType::U64;
+    if constexpr (std::is_same_v<U, AscendC::int4b_t>)
+        return DType::I4;
+    else if constexpr (std::is_same_v<U, half>)
+        return DType::F16;
+    else if constexpr (std::is_same_v<U, bfloat16_t>)
+        return DType::BF16;
+    else if constexpr (std::is_same_v<U, float>)
+        return DType::F32;
+    else if constexpr (sizeof(U) == 1)
+        return std::is_signed_v<U> ? DType::I8 : DType::U8;
+    else if constexpr (sizeof(U) == 2)
+        return std::is_signed_v<U> ? DType::I16 : DType::U16;
+    else if constexpr (sizeof(U) == 4)
+        return std::is_signed_v<U> ? DType::I32 : DType::U32;
+    else
+        return std::is_signed_v<U> ? DType::I64 : DType::U64;
 }
 
 }  // namespace emulator
