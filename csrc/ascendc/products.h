@@ -86,7 +86,7 @@ class ProductStage {
         ClearInputs();
         // The first round is short: it starts as soon as the vector cores have a batch, and of
         // different length on neighbouring cores, so that they do not all store at the same time.
-        int32_t active = 1 + block_ % (streams_ < 2 ? streams_ : 2);
+        int32_t active = 1 + block_ % streams_;
         FetchUpTo(active);
         for (int32_t first = 0; first < count_; first += active, active = streams_) {
             active = count_ - first < active ? count_ - first : active;

@@ -10,7 +10,7 @@ namespace neumann_tril {
 constexpr int32_t kTaskDims = 8;
 constexpr int32_t kMaxRefinements = 8;
 constexpr int32_t kUnitRows = 128;  // rows a vector core prepares at a time: 128 / C matrices
-constexpr int32_t kRingDepth = 4;   // batches (a unit of either vector core) in the workspace
+constexpr int32_t kRingDepth = 3;   // batches (a unit of either vector core) in the workspace
 
 struct InverseTask {
     nt_plan plan;
