@@ -314,8 +314,10 @@ class SeedStage {
         const auto n = Ub<uint16_t>(Buffers::kN, kImage<C>);
         const auto strict = Ub<uint16_t>(Buffers::kStrict, 256);
         const auto minus_identity = Ub<uint16_t>(Buffers::kMinusIdentity, 256);
-        if (j > 0) {
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(Buffers::kSharedImage ? 1 : 0);
+        if (j > 0 && Buffers::kSharedImage) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);  // X0 was there last
+        } else if (j > 0) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
         }
         for (int32_t m = 0; m < kMatrices; ++m) {
             for (int32_t c = 0; c < C / 16; ++c) {

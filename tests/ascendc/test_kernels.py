@@ -62,18 +62,20 @@ PLANS = [
 ]
 
 
+@pytest.mark.parametrize("arch", emulator.ARCHITECTURES)
 @pytest.mark.parametrize("c, dtype, compute, output, plan", list(named_cases()))
-def test_named_plans(c, dtype, compute, output, plan):
+def test_named_plans(c, dtype, compute, output, plan, arch):
     A = chunk_matrices(900 // c, c, dtype)
-    X = run(A, plan, compute, output)
+    X = run(A, plan, compute, output, arch=arch)
     assert torch.equal(X, reference.inverse(A, plan, compute).to(output))
 
 
+@pytest.mark.parametrize("arch", emulator.ARCHITECTURES)
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 @pytest.mark.parametrize("compute", (F16, BF16))
-def test_any_plan(plan, compute):
+def test_any_plan(plan, compute, arch):
     A = chunk_matrices(700 // plan.chunk_size, plan.chunk_size, compute, seed=1)
-    assert torch.equal(run(A, plan, compute), reference.inverse(A, plan, compute))
+    assert torch.equal(run(A, plan, compute, arch=arch), reference.inverse(A, plan, compute))
 
 
 def test_schedules_do_not_matter():
