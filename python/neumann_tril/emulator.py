@@ -25,7 +25,15 @@ from .layout import ChunkTable
 from .native import DTYPE_CODES, Chunks, PlanStruct, dense_chunks, time_chunks
 from .plan import Plan
 
-__all__ = ["ARCHITECTURES", "Report", "inverse", "options", "peer_baseline", "sync_sites"]
+__all__ = [
+    "ARCHITECTURES",
+    "Report",
+    "architecture",
+    "inverse",
+    "options",
+    "peer_baseline",
+    "sync_sites",
+]
 
 ARCHITECTURES = (2201, 3510)
 CUBE_CORES = {
@@ -40,6 +48,17 @@ CUBE_CORES = {
 
 _DEFAULT_SOC = {2201: "Ascend910B4", 3510: "Ascend950PR_9599"}
 _LOCK = threading.Lock()  # options, registered memory and report are those of the process
+
+
+def architecture(soc: str) -> int:
+    """2201 or 3510, the architecture of a chip in ``CUBE_CORES``.
+
+    Raises:
+        ValueError: the emulator has no cost table of this chip.
+    """
+    if soc not in CUBE_CORES:
+        raise ValueError(f"soc must be one of {', '.join(CUBE_CORES)}, got {soc!r}")
+    return 3510 if soc.startswith("Ascend950") else 2201
 
 
 class Inversion(ctypes.Structure):
@@ -79,7 +98,9 @@ def library(arch: int = 2201) -> ctypes.CDLL:
     """
     path = Path(__file__).with_name(f"libneumann_tril_emulator_{arch}.so")
     if not path.exists():
-        raise BackendError(f"{path.name} is not beside the package; build it with NT_BUILD_EMULATOR")
+        raise BackendError(
+            f"{path.name} is not beside the package; build it with NT_BUILD_EMULATOR"
+        )
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
