@@ -28,9 +28,7 @@ def chunk_matrices(count: int, c: int, dtype: torch.dtype, seed: int = 0) -> tor
 
 def run(A, plan, compute_dtype, output_dtype=F32, cores=2, arch=2201):
     X = torch.full(A.shape, torch.nan, dtype=output_dtype)
-    emulator.inverse(
-        A, X, plan, compute_dtype, dense_chunks(A, X), arch=arch, cube_cores=cores
-    )
+    emulator.inverse(A, X, plan, compute_dtype, dense_chunks(A, X), arch=arch, cube_cores=cores)
     return X
 
 

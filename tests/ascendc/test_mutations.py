@@ -39,7 +39,9 @@ def dense(count, plan, dtype, output=F32, a_dtype=None):
 
 def tails(plan, dtype):
     c = plan.chunk_size
-    A = (torch.randn(2, 5 * c + 3, 2, c, generator=torch.Generator().manual_seed(1)) * 0.1).to(dtype)
+    A = (torch.randn(2, 5 * c + 3, 2, c, generator=torch.Generator().manual_seed(1)) * 0.1).to(
+        dtype
+    )
     X = torch.empty(A.shape, dtype=F32)
     return A, X, plan, dtype, time_chunks(A, X, None)
 
@@ -96,7 +98,9 @@ def flag_of(call: str) -> str:
 
 def mutants() -> dict[str, list[tuple[str, int]]]:
     sites = executed_sites()
-    found = {f"{file}:{line} {call.strip()}": [(file, line)] for (file, line), call in sites.items()}
+    found = {
+        f"{file}:{line} {call.strip()}": [(file, line)] for (file, line), call in sites.items()
+    }
     pairs = defaultdict(list)
     for (file, line), call in sites.items():
         if "PipeBarrier" not in call:
