@@ -23,7 +23,7 @@ def call(plan=(64, 15, 1, 1, 2, 1), count=100, **fields):
     chunks.a_column_stride = chunks.x_column_stride = 1
     inversion = Inversion(plan=PlanStruct(*plan), chunks=chunks, cube_cores=20)
     for name, value in fields.items():
-        setattr(chunks if hasattr(chunks, name) else inversion, name, value)
+        setattr(inversion.chunks if hasattr(chunks, name) else inversion, name, value)
     return inversion
 
 
