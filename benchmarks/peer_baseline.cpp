@@ -97,10 +97,9 @@ class Peer {
             for (uint16_t i = 0; i < side; ++i) {
                 for (uint16_t j = 0; j < side; ++j) {
                     const uint16_t row = b * side + i, column = b * side + j;
-                    AscendC::LoadData(
-                        l0[(row * kSide + column) * kFractal],
-                        L1(tile)[(column * kSide + row) * kFractal],
-                        AscendC::LoadData2DParams{0, 1, 1, 0, 0, transpose, 0});
+                    AscendC::LoadData(l0[(row * kSide + column) * kFractal],
+                                      L1(tile)[(column * kSide + row) * kFractal],
+                                      AscendC::LoadData2DParams{0, 1, 1, 0, 0, transpose, 0});
                 }
             }
         }
@@ -277,8 +276,8 @@ class Peer {
         params.ndNum = 1;
         params.srcNdStride = 0;
         params.dstNdStride = 0;
-        AscendC::Fixpipe<T, float, AscendC::CFG_ROW_MAJOR>(x_[matrix * N * N],
-                                                           C(N > 16 ? 1 : 0), params);
+        AscendC::Fixpipe<T, float, AscendC::CFG_ROW_MAJOR>(x_[matrix * N * N], C(N > 16 ? 1 : 0),
+                                                           params);
         AscendC::SetFlag<AscendC::HardEvent::FIX_M>(EVENT_ID0);
         AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(EVENT_ID0);
     }

@@ -31,10 +31,11 @@ struct CubeCast<float> {
 
 // Rows x columns fractals, the left operand of one Mmad.
 template <typename T>
-__aicore__ inline void LoadLeft(const AscendC::LocalTensor<T>& l0, const AscendC::LocalTensor<T>& l1,
-                                uint16_t pitch, uint16_t rows, uint16_t columns) {
-    AscendC::LoadData(
-        l0, l1, AscendC::LoadData2DParamsV2{0, 0, rows, columns, pitch, rows, false, 0});
+__aicore__ inline void LoadLeft(const AscendC::LocalTensor<T>& l0,
+                                const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
+                                uint16_t columns) {
+    AscendC::LoadData(l0, l1,
+                      AscendC::LoadData2DParamsV2{0, 0, rows, columns, pitch, rows, false, 0});
 }
 
 // `count` square blocks of `side` fractals, one below the other, left operands of one Mmad each.
@@ -62,8 +63,8 @@ template <typename T>
 __aicore__ inline void LoadRight(const AscendC::LocalTensor<T>& l0,
                                  const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
                                  uint16_t columns) {
-    AscendC::LoadData(
-        l0, l1, AscendC::LoadData2DParamsV2{0, 0, rows, columns, pitch, columns, true, 0});
+    AscendC::LoadData(l0, l1,
+                      AscendC::LoadData2DParamsV2{0, 0, rows, columns, pitch, columns, true, 0});
 }
 
 template <typename T>
@@ -92,17 +93,17 @@ __aicore__ inline void LoadColumns(const AscendC::LocalTensor<T>& l0,
                                    const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint8_t rows,
                                    uint16_t columns, bool transpose) {
     for (uint16_t k = 0; k < columns; ++k) {
-        AscendC::LoadData(
-            l0[k * kFractal], l1[k * pitch * kFractal],
-            AscendC::LoadData2DParams{0, rows, 1, 0, static_cast<uint16_t>(columns - 1), transpose,
-                                      0});
+        AscendC::LoadData(l0[k * kFractal], l1[k * pitch * kFractal],
+                          AscendC::LoadData2DParams{
+                              0, rows, 1, 0, static_cast<uint16_t>(columns - 1), transpose, 0});
     }
 }
 
 // Rows x columns fractals, the left operand of one Mmad.
 template <typename T>
-__aicore__ inline void LoadLeft(const AscendC::LocalTensor<T>& l0, const AscendC::LocalTensor<T>& l1,
-                                uint16_t pitch, uint16_t rows, uint16_t columns) {
+__aicore__ inline void LoadLeft(const AscendC::LocalTensor<T>& l0,
+                                const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
+                                uint16_t columns) {
     LoadColumns(l0, l1, pitch, static_cast<uint8_t>(rows), columns, false);
 }
 

@@ -1,8 +1,8 @@
 // Products of lower triangular blocks on the diagonal of a unit, in two shapes.
 //
-// An image in L1 is a unit of 128 rows (8 rows of fractals) by C columns, fractals column by column.
-// Its diagonal blocks of one size are multiplied side by side, each with one Mmad over all of K, so
-// that a sum is rounded once. The two shapes hide how operands lie in L0A, L0B and L0C:
+// An image in L1 is a unit of 128 rows (8 rows of fractals) by C columns, fractals column by
+// column. Its diagonal blocks of one size are multiplied side by side, each with one Mmad over all
+// of K, so that a sum is rounded once. The two shapes hide how operands lie in L0A, L0B and L0C:
 //     DiagonalBlocks   blocks of 16, 32 or 64, dense
 //     LowerHalves      one block of 128 as 64 + 64: its upper right quarter is never touched
 // L0 operands a and b, accumulator c; `identity` names the constants in L0A and L0B.
@@ -223,7 +223,7 @@ template <typename T>
 struct LowerHalves {
     static constexpr uint32_t kLower = 16 * kFractal;
     static constexpr uint32_t kRow = 8 * kFractal;
-    static constexpr uint32_t kRight = 4 * kFractal;       // within a row
+    static constexpr uint32_t kRight = 4 * kFractal;        // within a row
     static constexpr uint32_t kLowerRight = 32 * kFractal;  // within L0B
 
     __aicore__ inline void LoadA(const AscendC::LocalTensor<T>& a,
@@ -254,7 +254,8 @@ struct LowerHalves {
         for (uint16_t r = 0; r < 4; ++r) {
             const uint32_t row = kLower + r * kRow;
             AscendC::Mmad(c[row], a[row], right.Of(4), Product(16, 64, 64, false));
-            AscendC::Mmad(c[row + kRight], a[row + kRight], right.Of(4), Product(16, 64, 64, false));
+            AscendC::Mmad(c[row + kRight], a[row + kRight], right.Of(4),
+                          Product(16, 64, 64, false));
         }
         AscendC::PipeBarrier<PIPE_M>();
     }

@@ -1,6 +1,7 @@
 // The cube's part: all products of a plan, for several units in flight.
 //
-// For each unit (128 rows, 128 / C matrices) the vector cores have left N = -(I + A) and the seed X0.
+// For each unit (128 rows, 128 / C matrices) the vector cores have left N = -(I + A) and the seed
+// X0.
 //
 //     if S > 1, on the leaves:
 //         R = I + N X                                             Residual
@@ -40,7 +41,7 @@ struct ProductBuffers {
 
     // L0A and L0B, in bytes: identities, then an operand for each stream
     static constexpr uint32_t kOperand = Identities<T>::kElements * sizeof(T);
-    static constexpr uint32_t kOperandBytes = (C == 128 ? 48 * kFractal : kImage<C>) * sizeof(T);
+    static constexpr uint32_t kOperandBytes = (C == 128 ? 48 * kFractal : kImage<C>)*sizeof(T);
     static_assert(kOperand + kStreams * kOperandBytes <= 64 * 1024, "L0A and L0B are too small");
 
     // L0C, in bytes: an accumulator for each stream; a second one where R is squared
@@ -59,10 +60,10 @@ class ProductStage {
         : task_(task),
           table_(table),
           writer_(x, task.x_dtype, task.x_row_stride),
-          left_identity_{AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0,
-                                                 Identities<T>::kElements)},
-          right_identity_{AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0,
-                                                  Identities<T>::kElements)} {
+          left_identity_{
+              AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Identities<T>::kElements)},
+          right_identity_{
+              AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0, Identities<T>::kElements)} {
         block_ = AscendC::GetBlockIdx();
         blocks_ = AscendC::GetBlockNum();
         workspace_.SetGlobalBuffer((__gm__ T*)workspace + block_ * kWorkspacePerCore<C>);
@@ -139,8 +140,8 @@ class ProductStage {
                                        Buffers::kOperandBytes / sizeof(T));
     }
     __aicore__ inline AscendC::LocalTensor<float> Accumulator(int32_t i) const {
-        return AscendC::LocalTensor<float>(AscendC::TPosition::CO1,
-                                           i * Buffers::kAccumulatorBytes, kImage<C>);
+        return AscendC::LocalTensor<float>(AscendC::TPosition::CO1, i * Buffers::kAccumulatorBytes,
+                                           kImage<C>);
     }
 
     // --- units
@@ -256,7 +257,7 @@ class ProductStage {
 
     struct Stage {
         Step step;
-        uint8_t side;      // fractals of the blocks
+        uint8_t side;       // fractals of the blocks
         bool from_operand;  // the accumulator starts from the left operand
         Target target;
     };
@@ -285,7 +286,7 @@ class ProductStage {
 
     __aicore__ inline void CompileSum(int32_t leaf) {
         const nt_plan& plan = task_.plan;
-        const bool result = plan.refinements == 0;               // a leaf's X is part of the result
+        const bool result = plan.refinements == 0;  // a leaf's X is part of the result
         const bool operand = plan.splits + plan.refinements > 0;  // and one of products to come
         const bool sequential = plan.form == NT_FORM_SEQUENTIAL;
         Append(Step::kResidual, leaf);
@@ -479,9 +480,9 @@ class ProductStage {
     const Identities<T> left_identity_, right_identity_;
     AscendC::GlobalTensor<T> workspace_;
     int64_t block_, blocks_;
-    int32_t batches_, count_;         // of this core
-    int32_t streams_;                 // units in flight
-    int32_t fetched_ = 0;             // units brought to L1 so far
+    int32_t batches_, count_;  // of this core
+    int32_t streams_;          // units in flight
+    int32_t fetched_ = 0;      // units brought to L1 so far
     int32_t stages_ = 0;
     Stage program_[kMaxStages];
     int32_t unit_[Buffers::kStreams];  // in flight

@@ -37,13 +37,14 @@ struct SeedBuffers {
     static constexpr uint32_t kBand = kSign + 32;              // a block for each distance i - 8g
     static constexpr uint32_t kN = kBand + (L + 8) * 32;
     static constexpr uint32_t kX0 = kSharedImage ? kN : kN + kImageBytes;
-    static constexpr uint32_t kX = kX0 + kImageBytes;  // float, see above
+    static constexpr uint32_t kX = kX0 + kImageBytes;   // float, see above
     static constexpr uint32_t kColumns = kX + 512 * L;  // 16 columns of -A: [half][row][leaf][8]
-    static constexpr uint32_t kFactors = kColumns + 8 * 1024;   // [row][leaf][8 columns][8 equal]
+    static constexpr uint32_t kFactors = kColumns + 8 * 1024;    // [row][leaf][8 columns][8 equal]
     static constexpr uint32_t kProducts = kFactors + 32 * 1024;  // two of [row][leaf][8]
     static constexpr uint32_t kRows = kProducts + 8 * 1024;      // -A as rows of C
     static constexpr int32_t kRowBuffers = kRows + 2 * kImageBytes <= kCapacity ? 2 : 1;
-    static_assert(kRows + kRowBuffers * kImageBytes <= kCapacity, "the Unified Buffer is too small");
+    static_assert(kRows + kRowBuffers * kImageBytes <= kCapacity,
+                  "the Unified Buffer is too small");
 };
 
 template <typename T>
@@ -153,7 +154,8 @@ class SeedStage {
         if (side_ == 0 && task_.cube != 0) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-            AscendC::DataCopy(workspace_, identity, AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
+            AscendC::DataCopy(workspace_, identity,
+                              AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
             AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
             AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
         }
@@ -212,8 +214,8 @@ class SeedStage {
                 const Place place = Locate(task_, table_, Unit(j) * kMatrices + row / C);
                 const int32_t valid = Clamp(place.valid - row % C, kPiece);
                 if (valid > 0) {
-                    CopyRows(slice[(row - first) * C], a32_,
-                             place.a + row % C * task_.a_row_stride, valid);
+                    CopyRows(slice[(row - first) * C], a32_, place.a + row % C * task_.a_row_stride,
+                             valid);
                 }
             }
             AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID2);
@@ -270,8 +272,7 @@ class SeedStage {
         }
     }
 
-    __aicore__ inline void ClearInvalidRows(int32_t j,
-                                            const AscendC::LocalTensor<uint16_t>& rows) {
+    __aicore__ inline void ClearInvalidRows(int32_t j, const AscendC::LocalTensor<uint16_t>& rows) {
         bool cleared = false;
         for (int32_t m = 0; m < kMatrices; ++m) {
             const int32_t valid = Locate(task_, table_, Unit(j) * kMatrices + m).valid;
@@ -400,7 +401,8 @@ class SeedStage {
             const int32_t row = leaf * L + 16 * c;
             const int32_t column = leaf % kLeavesPerMatrix * L + 16 * c;
             const auto source = rows[row * C + column].template ReinterpretCast<T>();
-            AscendC::Cast(columns[leaf * 8], source, AscendC::RoundMode::CAST_NONE, 16, end - 16 * c,
+            AscendC::Cast(columns[leaf * 8], source, AscendC::RoundMode::CAST_NONE, 16,
+                          end - 16 * c,
                           AscendC::UnaryRepeatParams{kUnitRows, 1, kLeaves, kRowPitch});
         }
         AscendC::PipeBarrier<PIPE_V>();

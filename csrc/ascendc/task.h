@@ -14,12 +14,12 @@ constexpr int32_t kRingDepth = 3;   // batches (a unit of either vector core) in
 
 struct InverseTask {
     nt_plan plan;
-    int32_t leaf;                // chunk_size / 2^splits
-    int32_t cube;                // 1: the cube has a part in this plan
-    int32_t background;          // 1: parts of the result come from the vector cores
-    int32_t a_dtype, x_dtype;    // NT_FLOAT16, NT_BFLOAT16 or NT_FLOAT32
-    int32_t dims, chunk_dim;     // as in nt_chunks
-    int32_t packed;              // 1: a table gives each chunk's first row and valid rows
+    int32_t leaf;              // chunk_size / 2^splits
+    int32_t cube;              // 1: the cube has a part in this plan
+    int32_t background;        // 1: parts of the result come from the vector cores
+    int32_t a_dtype, x_dtype;  // NT_FLOAT16, NT_BFLOAT16 or NT_FLOAT32
+    int32_t dims, chunk_dim;   // as in nt_chunks
+    int32_t packed;            // 1: a table gives each chunk's first row and valid rows
     int64_t matrices;
     int64_t size[kTaskDims], a_stride[kTaskDims], x_stride[kTaskDims];
     int64_t a_row_stride, x_row_stride, length;

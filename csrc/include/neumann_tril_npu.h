@@ -13,12 +13,12 @@ extern "C" {
 
 /* One inversion, X = (I + A)^-1 of every chunk matrix. All pointers are device pointers. */
 typedef struct nt_npu_inversion {
-    nt_plan plan;       /* chunk_size 16, 32, 64 or 128 */
-    nt_chunks chunks;   /* column strides 1; first_row and valid_rows are device pointers too */
-    int32_t a_dtype;    /* NT_FLOAT16, NT_BFLOAT16 or NT_FLOAT32 */
-    int32_t x_dtype;    /* the same three */
+    nt_plan plan;          /* chunk_size 16, 32, 64 or 128 */
+    nt_chunks chunks;      /* column strides 1; first_row and valid_rows are device pointers too */
+    int32_t a_dtype;       /* NT_FLOAT16, NT_BFLOAT16 or NT_FLOAT32 */
+    int32_t x_dtype;       /* the same three */
     int32_t compute_dtype; /* dtype of the operands of every product */
-    int32_t cube_cores; /* of the device */
+    int32_t cube_cores;    /* of the device */
     const void* a;
     void* x;
     void* workspace; /* nt_npu_workspace_bytes() bytes, 512-byte aligned; contents do not matter */
