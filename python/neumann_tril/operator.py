@@ -100,7 +100,7 @@ def _check_out(A: Tensor, out: Tensor) -> None:
             f"out must have A's shape {tuple(A.shape)} and device {A.device}, "
             f"got {tuple(out.shape)} on {out.device}"
         )
-    if torch._C._is_alias_of(A, out):
+    if torch._C._is_alias_of(A, out):  # type: ignore[attr-defined]
         raise ValueError("out must not share memory with A, but is a view of the same storage")
     strides = out.stride()
     if 0 in strides and any(n > 1 and s == 0 for n, s in zip(out.shape, strides, strict=True)):
