@@ -79,9 +79,7 @@ def library(arch: int = 2201) -> ctypes.CDLL:
     """
     path = Path(__file__).with_name(f"libneumann_tril_emulator_{arch}.so")
     if not path.exists():
-        raise BackendError(
-            f"{path.name} is not beside the package; build it with NT_BUILD_EMULATOR"
-        )
+        raise BackendError(f"{path.name} is not beside the package (build with NT_BUILD_EMULATOR)")
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
