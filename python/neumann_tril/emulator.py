@@ -62,8 +62,8 @@ class Inversion(ctypes.Structure):
 class Report:
     """What the emulator says of a launch.
 
-    ``time_us`` is the modelled time in microseconds, ``details`` the emulator's report: busy time of
-    each pipe in ns, bytes moved, instructions.
+    ``time_us`` is the modelled time in microseconds, ``details`` the emulator's own report: busy
+    time of each pipe in ns, bytes moved, instructions.
     """
 
     time_us: float
