@@ -81,8 +81,8 @@ class Inversion(ctypes.Structure):
 class Report:
     """What the emulator says of a launch.
 
-    ``time_us`` is the modelled time in microseconds, ``details`` the emulator's report: busy time of
-    each pipe in ns, bytes moved, instructions.
+    ``time_us`` is the modelled time in microseconds, ``details`` the emulator's own report: busy
+    time of each pipe in ns, bytes moved, instructions.
     """
 
     time_us: float
@@ -98,9 +98,7 @@ def library(arch: int = 2201) -> ctypes.CDLL:
     """
     path = Path(__file__).with_name(f"libneumann_tril_emulator_{arch}.so")
     if not path.exists():
-        raise BackendError(
-            f"{path.name} is not beside the package; build it with NT_BUILD_EMULATOR"
-        )
+        raise BackendError(f"{path.name} is not beside the package (build with NT_BUILD_EMULATOR)")
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The NPU kernels under the emulator equal the step-exact reference, bit for bit, with every check on."""
+"""The NPU kernels under the emulator, every check on: bit for bit the step-exact reference."""
 
 from __future__ import annotations
 

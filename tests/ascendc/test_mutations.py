@@ -25,8 +25,8 @@ UNAVAILABLE = EmulatorBackend().unavailable()
 pytestmark = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))
 
 KERNELS = ("seed.h", "products.h", "blocks.h")
-"""The last line of the kernel, PipeBarrier<PIPE_ALL> in inverse.cpp, is left out: the emulator ends a
-launch when every pipe is empty, on hardware it is part of the documented form of a kernel."""
+"""The last line of the kernel, PipeBarrier<PIPE_ALL> in inverse.cpp, is left out: the emulator ends
+a launch when every pipe is empty; on hardware it is part of the documented form of a kernel."""
 
 
 def dense(count, plan, dtype, output=F32, a_dtype=None):
@@ -75,7 +75,7 @@ def fault(workload) -> str | None:
 
 
 def executed_sites() -> dict[tuple[str, int], str]:
-    """(file, line) -> the text of the call, of all sites in the kernels that a workload executes."""
+    """(file, line) -> the call there, of all sites in the kernels that a workload executes."""
     sites = {}
     for workload in WORKLOADS:
         assert fault(workload) is None
