@@ -16,6 +16,7 @@ __all__ = [
     "Explanation",
     "Plan",
     "backends",
+    "emulator",
     "explain",
     "inverse",
     "plan_for",

@@ -1,4 +1,4 @@
-"""The emulator: small kernels against the same arithmetic on the host, and checks that must fire."""
+"""The emulator: small kernels against host arithmetic, and checks that must fire."""
 
 from __future__ import annotations
 

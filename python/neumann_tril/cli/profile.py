@@ -1,7 +1,7 @@
 """Model the NPU kernel's time for a batch of chunk matrices, on the emulator.
 
-The kernel sources run on this CPU with every check on; the time is the emulator's model of the chip,
-not a measurement. The ratio is to a kernel of the method that NPU implementations ship (doubling
+The kernel sources run on this CPU with every check on; the time is the emulator's model of the
+chip, not a measurement. The ratio is to a kernel of the method that NPU implementations ship (doubling
 in 16-blocks, then merges), modelled in the same way.
 """
 
