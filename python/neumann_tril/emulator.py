@@ -123,6 +123,8 @@ def library(arch: int = 2201) -> ctypes.CDLL:
         "emulator_report_sync_sites",
     ):
         getattr(loaded, name).restype = ctypes.c_char_p
+    # Also the checks that some public example kernels do not pass.
+    loaded.emulator_set_option(b"strict", b"1")
     return loaded
 
 
@@ -146,7 +148,7 @@ def options(arch: int = 2201, **values: object) -> Iterator[None]:
         yield
     finally:
         for key, value in values.items():
-            set_option(arch, key, 1 if key in ("checks", "timing") else _unset(value))
+            set_option(arch, key, 1 if key in ("checks", "timing", "strict") else _unset(value))
 
 
 def _unset(value: object) -> object:

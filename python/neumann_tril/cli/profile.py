@@ -1,8 +1,8 @@
 """Model the NPU kernel's time for a batch of chunk matrices, on the emulator.
 
-The kernel sources run on this CPU with every check on; the time is the emulator's model of the
-chip, not a measurement. The ratio is to a kernel of the method that NPU implementations ship (doubling
-in 16-blocks, then merges), modelled in the same way.
+The kernel sources run on this CPU with every check on; the time is what the emulator models for
+the chip, not a measurement. The ratio is to a kernel of the method that NPU implementations ship
+(doubling in 16-blocks, then merges), modelled in the same way.
 """
 
 from __future__ import annotations
