@@ -10,7 +10,7 @@ demo: $(VENV)/.package
 	$(BIN)/python -m neumann_tril demo
 
 test: $(VENV)/.package $(VENV)/.torch_npu
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/.package
 	$(BIN)/python benchmarks/cpu.py
