@@ -1,4 +1,4 @@
-"""Modelled times: the kernel's targets on Ascend 910B4, and that the model meets a published time."""
+"""Modelled times on Ascend 910B4: targets of the kernel, and a published time the model meets."""
 
 from __future__ import annotations
 
