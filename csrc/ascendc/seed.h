@@ -78,12 +78,12 @@ class SeedStage {
     }
 
     __aicore__ inline void Run() {
-        PrepareConstants();
         // Rounding float32 borrows the buffer of the factors: no unit can be loaded ahead.
         const bool ahead = kRowBuffers == 2 && task_.a_dtype != NT_FLOAT32;
         if (ahead) {
             Load(0);
         }
+        PrepareConstants();
         for (int32_t j = 0; j < count_; ++j) {
             if (!ahead) {
                 Load(j);
