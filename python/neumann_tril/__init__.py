@@ -4,7 +4,7 @@ from ._torch_import import import_torch
 
 import_torch()
 
-from . import reference, testing  # noqa: E402
+from . import emulator, reference, testing  # noqa: E402
 from .backend import BackendError, backends  # noqa: E402
 from .operator import Explanation, explain, inverse, solve_tril  # noqa: E402
 from .plan import Plan, plan_for  # noqa: E402
@@ -16,6 +16,7 @@ __all__ = [
     "Explanation",
     "Plan",
     "backends",
+    "emulator",
     "explain",
     "inverse",
     "plan_for",

@@ -156,13 +156,17 @@ def calls_for(A: Tensor) -> dict[str, Callable[[], Tensor]]:
     return {name: calls[name] for name in METHODS if name in calls}
 
 
+_REST = 0.01  # seconds
+
+
 def medians(
     calls: Mapping[str, Callable[[], object]], budget: float = 0.2, rounds: int = 25
 ) -> dict[str, float]:
     """Median time of a call in seconds; the calls take turns, so that all see the same machine.
 
     Calls so short that the clock matters are repeated within a turn. A call takes part in as many
-    of the rounds as its budget (seconds) allows, and in one at least.
+    of the rounds as its budget (seconds) allows, and in one at least. Between two of them the
+    machine rests: OpenMP's threads go on spinning for milliseconds and would slow the next call.
     """
     repeats, wanted = {}, {}
     for name, call in calls.items():
@@ -175,6 +179,7 @@ def medians(
     for turn in range(rounds):
         for name, call in calls.items():
             if turn < wanted[name]:
+                time.sleep(_REST)
                 times[name].append(_time(call, repeats[name]))
     return {name: statistics.median(values) for name, values in times.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -104,11 +104,16 @@ def _plan_struct(plan: Plan) -> PlanStruct:
 
 def dense_chunks(A: Tensor, X: Tensor) -> Chunks:
     """The matrices of A and X, both (..., C, C) with at most 8 batch dimensions."""
-    dims = A.dim() - 2
-    a, x = A.stride(), X.stride()
+    return _dense_chunks(A.shape, A.stride(), X.stride())
+
+
+# Remembered, because filling the structure takes longer than a small inversion.
+@lru_cache(maxsize=256)
+def _dense_chunks(shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...]) -> Chunks:
+    dims = len(shape) - 2
     chunks = Chunks(dims=dims, chunk_dim=-1)
     if dims:
-        chunks.size[:dims] = A.shape[:-2]
+        chunks.size[:dims] = shape[:-2]
         chunks.a_stride[:dims] = a[:-2]
         chunks.x_stride[:dims] = x[:-2]
     chunks.a_row_stride, chunks.a_column_stride = a[-2:]

@@ -70,9 +70,10 @@ def _resolve(
 
 
 def _check_square(A: Tensor) -> None:
-    if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
-        raise ValueError(f"A must have shape (..., C, C), got {tuple(A.shape)}")
-    check_chunk_size(A.shape[-1])
+    shape = A.shape
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ValueError(f"A must have shape (..., C, C), got {tuple(shape)}")
+    check_chunk_size(shape[-1])
 
 
 # --- kernels -----------------------------------------------------------------------------------
@@ -99,10 +100,11 @@ def _check_out(A: Tensor, out: Tensor) -> None:
             f"out must have A's shape {tuple(A.shape)} and device {A.device}, "
             f"got {tuple(out.shape)} on {out.device}"
         )
-    if out.untyped_storage().data_ptr() == A.untyped_storage().data_ptr() and A.numel():
+    if torch._C._is_alias_of(A, out):  # type: ignore[attr-defined]
         raise ValueError("out must not share memory with A, but is a view of the same storage")
-    if any(stride == 0 and size > 1 for size, stride in zip(out.shape, out.stride(), strict=True)):
-        raise ValueError(f"out must not overlap itself, got strides {out.stride()}")
+    strides = out.stride()
+    if 0 in strides and any(n > 1 and s == 0 for n, s in zip(out.shape, strides, strict=True)):
+        raise ValueError(f"out must not overlap itself, got strides {strides}")
 
 
 def _inverse_out_kernel(
@@ -289,12 +291,6 @@ def _check_tensor(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
 
 
-def _check_device(A: Tensor) -> None:
-    # The dispatcher's own message for a device without a kernel does not say what there is.
-    if A.device.type not in ("cpu", "npu", "meta"):
-        raise BackendError(f"no backend for tensors on {A.device.type}; there are backends for cpu")
-
-
 def inverse(
     A: Tensor,
     plan: str | Plan = "exact",
@@ -327,7 +323,6 @@ def inverse(
         BackendError: the backend cannot serve the call; the message says why.
     """
     _check_tensor("A", A)
-    _check_device(A)
     text = _plan_text(plan)
     if out is None:
         result: Tensor = _inverse(A, text, output_dtype, compute_dtype, backend)
@@ -378,7 +373,6 @@ def solve_tril(
         BackendError: the backend cannot serve the call; the message says why.
     """
     _check_tensor("A", A)
-    _check_device(A)
     for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
         if value is not None:
             _check_tensor(name, value)

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import neumann_tril
+from neumann_tril.native import Chunks, PlanStruct
+
 ROOT = Path(__file__).resolve().parents[2]
 QEMU_AARCH64 = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 GXX_AARCH64 = shutil.which("aarch64-linux-gnu-g++")
@@ -44,13 +47,18 @@ def run(program: list[str], isa: str) -> None:
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    options = ("-DNT_BUILD_TESTS=ON", "-DNT_SANITIZE=ON", "-DCMAKE_CXX_FLAGS_RELEASE=-O1")
+    options = (
+        "-DNT_BUILD_TESTS=ON",
+        "-DNT_BUILD_EMULATOR=OFF",
+        "-DNT_SANITIZE=ON",
+        "-DCMAKE_CXX_FLAGS_RELEASE=-O1",
+    )
     return build(tmp_path_factory.mktemp("sanitized"), *options)
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("release")) / "libneumann_tril.so"
+def library() -> Path:
+    return Path(neumann_tril.__file__).with_name("libneumann_tril.so")
 
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "portable"])
@@ -66,6 +74,7 @@ def test_neon_kernels_under_emulation(tmp_path: Path) -> None:
     build(
         tmp_path,
         "-DNT_BUILD_TESTS=ON",
+        "-DNT_BUILD_EMULATOR=OFF",
         "-DCMAKE_SYSTEM_NAME=Linux",
         "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
         f"-DCMAKE_CXX_COMPILER={GXX_AARCH64}",
@@ -86,37 +95,13 @@ def test_library_exports_its_interface_only(library: Path) -> None:
     assert names == {"nt_version", "nt_plan_error", "nt_cpu_isa", "nt_cpu_inverse"}
 
 
-class Plan(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_int32)
-        for name in ("chunk_size", "bandwidth", "terms", "form", "splits", "refinements")
-    ]
-
-
-class Chunks(ctypes.Structure):
-    _fields_ = [
-        ("dims", ctypes.c_int32),
-        ("chunk_dim", ctypes.c_int32),
-        ("size", ctypes.c_int64 * 8),
-        ("a_stride", ctypes.c_int64 * 8),
-        ("x_stride", ctypes.c_int64 * 8),
-        ("a_row_stride", ctypes.c_int64),
-        ("a_column_stride", ctypes.c_int64),
-        ("x_row_stride", ctypes.c_int64),
-        ("x_column_stride", ctypes.c_int64),
-        ("length", ctypes.c_int64),
-        ("first_row", ctypes.c_void_p),
-        ("valid_rows", ctypes.c_void_p),
-    ]
-
-
 @pytest.mark.parametrize("size", range(16, 129, 16))
 def test_library_inverts_numpy_arrays(library: Path, size: int) -> None:
     native = ctypes.CDLL(str(library))
     native.nt_cpu_inverse.restype = ctypes.c_char_p
     a = np.tril(np.random.default_rng(0).uniform(-0.3, 0.3, (5, size, size)), -1)
     x = np.full_like(a, np.nan)
-    plan = Plan(size, size - 1, 1, 0, 0, 0)
+    plan = PlanStruct(size, size - 1, 1, 0, 0, 0)
     batch = (ctypes.c_int64 * 8)(5)
     stride = (ctypes.c_int64 * 8)(size * size)
     chunks = Chunks(1, -1, batch, stride, stride, size, 1, size, 1, 0, None, None)

@@ -55,6 +55,7 @@ def _found() -> dict[str, Any]:
     if _torch_import.torch_npu_error:
         found["torch-npu"] += f", does not load: {_torch_import.torch_npu_error}"
     found["native library"] = _native()
+    found["NPU library"] = _npu()
     found["CANN"] = _cann()
     return found
 
@@ -64,6 +65,12 @@ def _native() -> str:
         return f"{native.LIBRARY}, instruction set {native.cpu_isa()}"
     except native.NativeLibraryError as error:
         return str(error)
+
+
+def _npu() -> str:
+    """The libraries that CANN's compiler built, beside the package."""
+    built = sorted(path.name for path in Path(native.__file__).parent.glob("libneumann_tril_npu_*"))
+    return ", ".join(built) or "not built: no CANN when this package was built"
 
 
 def _version(package: str) -> str:

@@ -1,0 +1,153 @@
+// The differences between dav-2201 and dav-3510, and nothing else.
+//
+// Both load square blocks from an image in L1 (fractals in column-major order, `pitch` fractals
+// from one column to the next). They differ in the order of the fractals of L0A (2201 row-major,
+// 3510 column-major), in the load instruction, and in the units of Fixpipe.
+#pragma once
+
+#include "kernel_operator.h"
+
+namespace neumann_tril {
+
+constexpr uint32_t kFractal = 16 * 16;  // elements of a 16 x 16 block
+
+// How Fixpipe rounds the float accumulator to T.
+template <typename T>
+struct CubeCast;
+template <>
+struct CubeCast<half> {
+    static constexpr QuantMode_t value = QuantMode_t::F322F16;
+};
+template <>
+struct CubeCast<bfloat16_t> {
+    static constexpr QuantMode_t value = QuantMode_t::F322BF16;
+};
+template <>
+struct CubeCast<float> {
+    static constexpr QuantMode_t value = QuantMode_t::NoQuant;
+};
+
+#if defined(__NPU_ARCH__) && (__NPU_ARCH__ == 3510)
+
+// Rows x columns fractals, the left operand of one Mmad.
+template <typename T>
+__aicore__ inline void LoadLeft(const AscendC::LocalTensor<T>& l0,
+                                const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
+                                uint16_t columns) {
+    AscendC::LoadData(l0, l1,
+                      AscendC::LoadData2DParamsV2{0, 0, rows, columns, pitch, rows, false, 0});
+}
+
+// `count` square blocks of `side` fractals, one below the other, left operands of one Mmad each.
+template <typename T>
+__aicore__ inline void LoadLeftStack(const AscendC::LocalTensor<T>& l0,
+                                     const AscendC::LocalTensor<T>& l1, uint16_t pitch,
+                                     uint16_t count, uint16_t side) {
+    for (uint16_t q = 0; q < count; ++q) {
+        LoadLeft(l0[q * side * side * kFractal], l1[q * side * kFractal], pitch, side, side);
+    }
+}
+
+// Rows of fractals, each a left operand of its own.
+template <typename T>
+__aicore__ inline void LoadLeftRows(const AscendC::LocalTensor<T>& l0,
+                                    const AscendC::LocalTensor<T>& l1, uint16_t pitch,
+                                    uint16_t rows, uint16_t columns) {
+    for (uint16_t r = 0; r < rows; ++r) {
+        LoadLeft(l0[r * columns * kFractal], l1[r * kFractal], pitch, 1, columns);
+    }
+}
+
+// The right operand of one Mmad; l1 holds it with its rows as rows.
+template <typename T>
+__aicore__ inline void LoadRight(const AscendC::LocalTensor<T>& l0,
+                                 const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
+                                 uint16_t columns) {
+    AscendC::LoadData(l0, l1,
+                      AscendC::LoadData2DParamsV2{0, 0, rows, columns, pitch, columns, true, 0});
+}
+
+template <typename T>
+__aicore__ inline void LoadRightStack(const AscendC::LocalTensor<T>& l0,
+                                      const AscendC::LocalTensor<T>& l1, uint16_t pitch,
+                                      uint16_t count, uint16_t side) {
+    for (uint16_t q = 0; q < count; ++q) {
+        LoadRight(l0[q * side * side * kFractal], l1[q * side * kFractal], pitch, side, side);
+    }
+}
+
+using FixpipeToL1 = AscendC::FixpipeParamsArch3510<AscendC::CO2Layout::NZ>;
+using FixpipeToGlobal = AscendC::FixpipeParamsArch3510<AscendC::CO2Layout::ROW_MAJOR>;
+constexpr uint32_t kNzPitchUnit = 16;  // Fixpipe counts the pitch of an NZ target in elements
+
+__aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) {
+    params.params.ndNum = 1;
+    params.params.srcNdStride = 0;
+    params.params.dstNdStride = 0;
+}
+
+#else
+
+template <typename T>
+__aicore__ inline void LoadColumns(const AscendC::LocalTensor<T>& l0,
+                                   const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint8_t rows,
+                                   uint16_t columns, bool transpose) {
+    for (uint16_t k = 0; k < columns; ++k) {
+        AscendC::LoadData(l0[k * kFractal], l1[k * pitch * kFractal],
+                          AscendC::LoadData2DParams{
+                              0, rows, 1, 0, static_cast<uint16_t>(columns - 1), transpose, 0});
+    }
+}
+
+// Rows x columns fractals, the left operand of one Mmad.
+template <typename T>
+__aicore__ inline void LoadLeft(const AscendC::LocalTensor<T>& l0,
+                                const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
+                                uint16_t columns) {
+    LoadColumns(l0, l1, pitch, static_cast<uint8_t>(rows), columns, false);
+}
+
+// `count` square blocks of `side` fractals, one below the other, left operands of one Mmad each.
+template <typename T>
+__aicore__ inline void LoadLeftStack(const AscendC::LocalTensor<T>& l0,
+                                     const AscendC::LocalTensor<T>& l1, uint16_t pitch,
+                                     uint16_t count, uint16_t side) {
+    LoadLeft(l0, l1, pitch, count * side, side);
+}
+
+// Rows of fractals, each a left operand of its own.
+template <typename T>
+__aicore__ inline void LoadLeftRows(const AscendC::LocalTensor<T>& l0,
+                                    const AscendC::LocalTensor<T>& l1, uint16_t pitch,
+                                    uint16_t rows, uint16_t columns) {
+    LoadLeft(l0, l1, pitch, rows, columns);
+}
+
+// The right operand of one Mmad; l1 holds it with its rows as rows.
+template <typename T>
+__aicore__ inline void LoadRight(const AscendC::LocalTensor<T>& l0,
+                                 const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
+                                 uint16_t columns) {
+    LoadColumns(l0, l1, pitch, static_cast<uint8_t>(rows), columns, true);
+}
+
+template <typename T>
+__aicore__ inline void LoadRightStack(const AscendC::LocalTensor<T>& l0,
+                                      const AscendC::LocalTensor<T>& l1, uint16_t pitch,
+                                      uint16_t count, uint16_t side) {
+    LoadRight(l0, l1, pitch, count * side, side);
+}
+
+using FixpipeToL1 = AscendC::FixpipeParamsV220;
+using FixpipeToGlobal = AscendC::FixpipeParamsV220;
+constexpr uint32_t kNzPitchUnit = 1;  // Fixpipe counts the pitch of an NZ target in 32 bytes
+
+__aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) {
+    params.ndNum = 1;
+    params.srcNdStride = 0;
+    params.dstNdStride = 0;
+}
+
+#endif
+
+}  // namespace neumann_tril

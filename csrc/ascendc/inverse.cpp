@@ -1,0 +1,114 @@
+// The kernel X = (I + A)^-1 for every chunk matrix, and its entry points.
+//
+//     for each cube core, in parallel with its two vector cores:
+//         vector core v, for every second unit of 128 rows:
+//             wait until a place in the ring is free
+//             A -> N = -(I + A) and the banded seed X0 of every leaf -> workspace          seed.h
+//         cube core, for every unit:
+//             N, X0 -> L1; all products of the plan; X -> global memory                products.h
+#include "launch.h"
+#include "products.h"
+#include "seed.h"
+#include "tiling.h"
+
+namespace neumann_tril {
+
+template <typename T, int32_t C, int32_t L>
+__aicore__ inline void RunSeedStage(const InverseTask& task, GM_ADDR a, GM_ADDR x,
+                                    GM_ADDR workspace, const ChunkTable& table) {
+    if constexpr (L <= C) {
+        SeedStage<T, C, L> stage(task, a, x, workspace, table);
+        stage.Run();
+    }
+}
+
+template <typename T, int32_t C>
+__global__ __mix__(1, 2) void InverseKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
+                                            GM_ADDR first_row, GM_ADDR valid_rows,
+                                            InverseTask task) {
+    AscendC::InitSocState();
+    AscendC::SetCtrlSpr<48, 48>(1);  // overflow gives infinity, as everywhere else
+    const ChunkTable table(first_row, valid_rows);
+    if ASCEND_IS_AIV {
+        switch (task.leaf) {
+            case 16:
+                RunSeedStage<T, C, 16>(task, a, x, workspace, table);
+                break;
+            case 32:
+                RunSeedStage<T, C, 32>(task, a, x, workspace, table);
+                break;
+            case 64:
+                RunSeedStage<T, C, 64>(task, a, x, workspace, table);
+                break;
+            default:
+                RunSeedStage<T, C, 128>(task, a, x, workspace, table);
+        }
+    }
+    if ASCEND_IS_AIC {
+        if (task.cube != 0) {
+            ProductStage<T, C> stage(task, x, workspace, table);
+            stage.Run();
+        }
+    }
+    AscendC::PipeBarrier<PIPE_ALL>();
+}
+
+namespace {
+
+template <typename T>
+void Launch(const Tiling& tiling, const nt_npu_inversion& inversion, void* stream) {
+    auto* const a = static_cast<uint8_t*>(const_cast<void*>(inversion.a));
+    auto* const x = static_cast<uint8_t*>(inversion.x);
+    auto* const workspace = static_cast<uint8_t*>(inversion.workspace);
+    auto* const first_row =
+        reinterpret_cast<uint8_t*>(const_cast<int64_t*>(inversion.chunks.first_row));
+    auto* const valid_rows =
+        reinterpret_cast<uint8_t*>(const_cast<int64_t*>(inversion.chunks.valid_rows));
+    const InverseTask& task = tiling.task;
+    switch (task.plan.chunk_size) {
+        case 16:
+            NT_LAUNCH_MIX((InverseKernel<T, 16>), tiling.blocks, stream, a, x, workspace, first_row,
+                          valid_rows, task);
+            break;
+        case 32:
+            NT_LAUNCH_MIX((InverseKernel<T, 32>), tiling.blocks, stream, a, x, workspace, first_row,
+                          valid_rows, task);
+            break;
+        case 64:
+            NT_LAUNCH_MIX((InverseKernel<T, 64>), tiling.blocks, stream, a, x, workspace, first_row,
+                          valid_rows, task);
+            break;
+        default:
+            NT_LAUNCH_MIX((InverseKernel<T, 128>), tiling.blocks, stream, a, x, workspace,
+                          first_row, valid_rows, task);
+    }
+}
+
+}  // namespace
+
+}  // namespace neumann_tril
+
+extern "C" {
+
+const char* nt_npu_refusal(const nt_npu_inversion* inversion) {
+    return neumann_tril::Tile(*inversion).refusal;
+}
+
+int64_t nt_npu_workspace_bytes(const nt_npu_inversion* inversion) {
+    return neumann_tril::Tile(*inversion).workspace_bytes;
+}
+
+const char* nt_npu_inverse(const nt_npu_inversion* inversion, void* stream) {
+    const neumann_tril::Tiling tiling = neumann_tril::Tile(*inversion);
+    if (tiling.refusal != nullptr || tiling.blocks == 0) {
+        return tiling.refusal;
+    }
+    if (inversion->compute_dtype == NT_FLOAT16) {
+        neumann_tril::Launch<half>(tiling, *inversion, stream);
+    } else {
+        neumann_tril::Launch<bfloat16_t>(tiling, *inversion, stream);
+    }
+    return nullptr;
+}
+
+}  // extern "C"

@@ -1,0 +1,492 @@
+// The cube's part: all products of a plan, for several units in flight.
+//
+// For each unit (128 rows, 128 / C matrices) the vector cores have left N = -(I + A) and the seed
+// X0.
+//
+//     if S > 1, on the leaves:
+//         R = I + N X                                             Residual
+//         sequential:  repeat S - 1 times  Y = X0 + Y R           Accumulate, then Horner
+//         doubling:    repeat log2 S times X = X + X R; R = R R   Accumulate, Square
+//     for h = leaf, 2 leaf .. C/2, on all pairs of neighbours:
+//         T = N21 X11                                             MergeLeft
+//         X21 = X22 T                                             MergeRight
+//     repeat r times:
+//         E = I + N X                                             Residual
+//         X = X + X E                                             Accumulate
+//
+// Every line is a stage: load two operands (MTE1), multiply (M), store (FIX), and the next stage of
+// the same unit waits for the store. So each core has several units in flight, each with buffers
+// of its own, and issues a stage of each in turn: while one unit is in M, another is in FIX and a
+// third in MTE1. The first term of a sum is put into L0C by a product with an identity, which is
+// exact; so every sum is rounded once.
+#pragma once
+
+#include "blocks.h"
+#include "neumann_tril.h"
+
+namespace neumann_tril {
+
+template <typename T, int32_t C>
+struct ProductBuffers {
+    static constexpr int32_t kStreams = C == 128 ? 2 : 3;  // units in flight
+    static constexpr int32_t kInputs = 2 * kStreams;       // units in L1, half of them ahead
+
+    // L1, in bytes
+    static constexpr uint32_t kImageBytes = kImage<C> * sizeof(T);
+    static constexpr uint32_t kIdentityL1 = 0;
+    static constexpr uint32_t kInputL1 = kIdentityL1 + kIdentity * sizeof(T);  // N and X each
+    static constexpr uint32_t kResidualL1 = kInputL1 + kInputs * 2 * kImageBytes;
+    static constexpr uint32_t kTermL1 = kResidualL1 + kStreams * kImageBytes;
+    static_assert(kTermL1 + kStreams * kImageBytes <= 512 * 1024 - 256, "L1 is too small");
+
+    // L0A and L0B, in bytes: identities, then an operand for each stream
+    static constexpr uint32_t kOperand = Identities<T>::kElements * sizeof(T);
+    static constexpr uint32_t kOperandBytes = (C == 128 ? 48 * kFractal : kImage<C>)*sizeof(T);
+    static_assert(kOperand + kStreams * kOperandBytes <= 64 * 1024, "L0A and L0B are too small");
+
+    // L0C, in bytes: an accumulator for each stream; a second one where R is squared
+    static constexpr uint32_t kAccumulatorBytes = kImage<C> * sizeof(float);
+    static constexpr int32_t kAccumulators = 128 * 1024 / kAccumulatorBytes;
+    static_assert(kAccumulators >= kStreams, "L0C is too small");
+    static constexpr int32_t kSquaringStreams =
+        kAccumulators / 2 < kStreams ? kAccumulators / 2 : kStreams;
+};
+
+template <typename T, int32_t C>
+class ProductStage {
+  public:
+    __aicore__ inline ProductStage(const InverseTask& task, GM_ADDR x, GM_ADDR workspace,
+                                   const ChunkTable& table)
+        : task_(task),
+          table_(table),
+          writer_(x, task.x_dtype, task.x_row_stride),
+          left_identity_{
+              AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Identities<T>::kElements)},
+          right_identity_{
+              AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0, Identities<T>::kElements)} {
+        block_ = AscendC::GetBlockIdx();
+        blocks_ = AscendC::GetBlockNum();
+        workspace_.SetGlobalBuffer((__gm__ T*)workspace + block_ * kWorkspacePerCore<C>);
+        const int64_t units = (task.matrices + kMatrices - 1) / kMatrices;
+        const int64_t batches = (units + 1) / 2;
+        batches_ = static_cast<int32_t>((batches - block_ + blocks_ - 1) / blocks_);
+        count_ = 2 * batches_;
+        if (2 * (block_ + (batches_ - 1) * blocks_) + 1 >= units) {
+            --count_;  // the last batch has one unit only
+        }
+        const nt_plan& plan = task.plan;
+        const bool squares = plan.form == NT_FORM_DOUBLING && plan.terms > 2;
+        streams_ = squares ? Buffers::kSquaringStreams : Buffers::kStreams;
+        Compile();
+    }
+
+    __aicore__ inline void Run() {
+        for (int32_t s = 0; s < streams_; ++s) {
+            AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
+        }
+        ClearInputs();
+        // The first round is short: it starts as soon as the vector cores have a batch, and of
+        // different length on neighbouring cores, so that they do not all store at the same time.
+        int32_t active = 1 + block_ % streams_;
+        FetchUpTo(active);
+        for (int32_t first = 0; first < count_; first += active, active = streams_) {
+            active = count_ - first < active ? count_ - first : active;
+            for (int32_t number = 0; number < stages_; ++number) {
+                for (int32_t s = 0; s < active; ++s) {
+                    Advance(s, first + s, number);
+                }
+            }
+            FetchUpTo(first + active + streams_);
+        }
+        for (int32_t s = 0; s < streams_; ++s) {
+            AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
+        }
+    }
+
+  private:
+    using Buffers = ProductBuffers<T, C>;
+    static constexpr int32_t kMatrices = kUnitRows / C;
+    // Residual and sum of a leaf, two for each of three joins, two for each of eight refinements.
+    static constexpr int32_t kMaxStages = C + 2 * 3 + 2 * kMaxRefinements;
+
+    // --- buffers of the unit in flight in stream s
+
+    __aicore__ inline AscendC::LocalTensor<T> L1(uint32_t offset,
+                                                 uint32_t count = kImage<C>) const {
+        return AscendC::LocalTensor<T>(AscendC::TPosition::A1, offset, count);
+    }
+    __aicore__ inline AscendC::LocalTensor<T> Input(int32_t unit, int32_t which) const {
+        return L1(Buffers::kInputL1 + (unit % Inputs() * 2 + which) * Buffers::kImageBytes);
+    }
+    __aicore__ inline int32_t Inputs() const { return 2 * streams_; }
+    __aicore__ inline AscendC::LocalTensor<T> N(int32_t s) const { return Input(unit_[s], 0); }
+    __aicore__ inline AscendC::LocalTensor<T> X(int32_t s) const { return Input(unit_[s], 1); }
+    // The residual and its powers.
+    __aicore__ inline AscendC::LocalTensor<T> R(int32_t s) const {
+        return L1(Buffers::kResidualL1 + s * Buffers::kImageBytes);
+    }
+    // Horner's Y; the T of a merge.
+    __aicore__ inline AscendC::LocalTensor<T> Term(int32_t s) const {
+        return L1(Buffers::kTermL1 + s * Buffers::kImageBytes);
+    }
+    __aicore__ inline AscendC::LocalTensor<T> A(int32_t s) const {
+        return AscendC::LocalTensor<T>(AscendC::TPosition::A2,
+                                       Buffers::kOperand + s * Buffers::kOperandBytes,
+                                       Buffers::kOperandBytes / sizeof(T));
+    }
+    __aicore__ inline AscendC::LocalTensor<T> B(int32_t s) const {
+        return AscendC::LocalTensor<T>(AscendC::TPosition::B2,
+                                       Buffers::kOperand + s * Buffers::kOperandBytes,
+                                       Buffers::kOperandBytes / sizeof(T));
+    }
+    __aicore__ inline AscendC::LocalTensor<float> Accumulator(int32_t i) const {
+        return AscendC::LocalTensor<float>(AscendC::TPosition::CO1, i * Buffers::kAccumulatorBytes,
+                                           kImage<C>);
+    }
+
+    // --- units
+
+    // Brings N and X0 of a unit into L1; both units of a batch are announced together.
+    __aicore__ inline void Fetch(int32_t unit) {
+        const int32_t batch = unit / 2;
+        if (unit % 2 == 0) {
+            AscendC::CrossCoreWaitFlag(kReady);
+        }
+        if (unit == 0) {
+            AscendC::DataCopy(L1(Buffers::kIdentityL1, kIdentity), workspace_,
+                              AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
+        }
+        if (unit >= Inputs()) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Inputs());
+        }
+        const int32_t slot = batch % kRingDepth * 2 + unit % 2;
+        const auto images = workspace_[kIdentity + slot * 2 * kImage<C>];
+        CopyLower<C, C>(Input(unit, 0), images);
+        CopyLeaves(Input(unit, 1), images[kImage<C>]);
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Inputs());
+        const bool last_of_batch = unit % 2 == 1 || unit + 1 == count_;
+        if (last_of_batch && batch + kRingDepth < batches_) {
+            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE2>(kFree);
+        }
+    }
+
+    __aicore__ inline void CopyLeaves(const AscendC::LocalTensor<T>& x,
+                                      const AscendC::GlobalTensor<T>& image) const {
+        switch (task_.leaf) {
+            case 16:
+                CopyLower<C, 16>(x, image);
+                break;
+            case 32:
+                CopyLower<C, 32>(x, image);
+                break;
+            case 64:
+                CopyLower<C, 64>(x, image);
+                break;
+            default:
+                CopyLower<C, 128>(x, image);
+        }
+    }
+
+    // What lies above the diagonals of N and X is zero now and never written.
+    __aicore__ inline void ClearInputs() const {
+        const AscendC::InitConstValueParams<uint16_t> zeros{1, kImage<C> / 16, 0, 0};
+        for (int32_t i = 0; i < 2 * Inputs(); ++i) {
+            const auto image = L1(Buffers::kInputL1 + i * Buffers::kImageBytes);
+            AscendC::Fill(image.template ReinterpretCast<uint16_t>(), zeros);
+        }
+        AscendC::PipeBarrier<PIPE_MTE2>();
+    }
+
+    __aicore__ inline void FetchUpTo(int32_t end) {
+        for (; fetched_ < end && fetched_ < count_; ++fetched_) {
+            Fetch(fetched_);
+        }
+    }
+
+    __aicore__ inline void Begin(int32_t s, int32_t unit) {
+        unit_[s] = unit;
+        const int64_t position = 2 * (block_ + unit / 2 * blocks_) + unit % 2;
+        for (int32_t m = 0; m < kMatrices; ++m) {
+            places_[s][m] = Locate(task_, table_, position * kMatrices + m);
+        }
+        AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Inputs());
+        if (unit == 0) {
+            LoadIdentities();
+        }
+    }
+
+    __aicore__ inline void LoadIdentities() {
+        const auto image = L1(Buffers::kIdentityL1, kIdentity);
+        for (uint16_t side = 1; side <= 4; side *= 2) {
+            LoadLeft(left_identity_.Of(side), image, 4, side, side);
+            LoadRight(right_identity_.Of(side), image, 4, side, side);
+        }
+    }
+
+    __aicore__ inline void End(int32_t unit) const {
+        if (unit + Inputs() < count_) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Inputs());
+        }
+    }
+
+    // --- the edges between the pipes of a stage
+
+    __aicore__ inline void BeginLoads(int32_t s) const {
+        AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
+    }
+    __aicore__ inline void LoadsDone(int32_t s) const {
+        AscendC::SetFlag<AscendC::HardEvent::MTE1_M>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE1_M>(s);
+    }
+    __aicore__ inline void ProductsDone(int32_t s) const {
+        AscendC::SetFlag<AscendC::HardEvent::M_FIX>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::M_FIX>(s);
+    }
+    __aicore__ inline void StoresDone(int32_t s) const {
+        AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
+    }
+
+    // --- the stages of a plan, in order
+
+    enum class Step : uint8_t { kResidual, kAccumulate, kHorner, kSquare, kMergeLeft, kMergeRight };
+
+    // Where a sum goes: to X in global memory; to L1 as an operand; there to Term rather than X.
+    struct Target {
+        bool result, operand, term;
+    };
+
+    struct Stage {
+        Step step;
+        uint8_t side;       // fractals of the blocks
+        bool from_operand;  // the accumulator starts from the left operand
+        Target target;
+    };
+
+    __aicore__ inline void Append(Step step, int32_t side, bool from_operand = false,
+                                  const Target& target = Target{false, false, false}) {
+        program_[stages_++] = Stage{step, static_cast<uint8_t>(side), from_operand, target};
+    }
+
+    __aicore__ inline void Compile() {
+        const nt_plan& plan = task_.plan;
+        const int32_t leaf = task_.leaf / 16;
+        if (plan.terms > 1) {
+            CompileSum(leaf);
+        }
+        for (int32_t side = leaf; side < C / 16; side *= 2) {
+            Append(Step::kMergeLeft, side);
+            Append(Step::kMergeRight, side);
+        }
+        for (int32_t r = 1; r <= plan.refinements; ++r) {
+            const bool last = r == plan.refinements;
+            Append(Step::kResidual, C / 16);
+            Append(Step::kAccumulate, C / 16, true, Target{last, !last, false});
+        }
+    }
+
+    __aicore__ inline void CompileSum(int32_t leaf) {
+        const nt_plan& plan = task_.plan;
+        const bool result = plan.refinements == 0;  // a leaf's X is part of the result
+        const bool operand = plan.splits + plan.refinements > 0;  // and one of products to come
+        const bool sequential = plan.form == NT_FORM_SEQUENTIAL;
+        Append(Step::kResidual, leaf);
+        for (int32_t terms = 1; terms < plan.terms; terms = sequential ? terms + 1 : terms * 2) {
+            const bool last = (sequential ? terms + 1 : terms * 2) == plan.terms;
+            const Target target{last && result, !last || operand, sequential && !last};
+            const bool horner = sequential && terms > 1;
+            Append(horner ? Step::kHorner : Step::kAccumulate, leaf, terms == 1, target);
+            if (!sequential && !last) {
+                Append(Step::kSquare, leaf);
+            }
+        }
+    }
+
+    __aicore__ inline void Advance(int32_t s, int32_t unit, int32_t number) {
+        if (number == 0) {
+            Begin(s, unit);
+        }
+        const Stage& stage = program_[number];
+        if (stage.step == Step::kMergeLeft) {
+            MergeLeft(s, stage.side);
+        } else if (stage.step == Step::kMergeRight) {
+            MergeRight(s, stage.side);
+        } else if (stage.side == 8) {
+            RunOn(s, stage, LowerHalves<T>{});
+        } else {
+            RunOn(s, stage, DiagonalBlocks<T, C>{stage.side});
+        }
+        if (number + 1 == stages_) {
+            End(unit);
+        }
+    }
+
+    template <class Blocks>
+    __aicore__ inline void RunOn(int32_t s, const Stage& stage, const Blocks& blocks) {
+        switch (stage.step) {
+            case Step::kResidual:
+                Residual(s, blocks);
+                break;
+            case Step::kAccumulate:
+                Accumulate(s, blocks, stage.from_operand, stage.target);
+                break;
+            case Step::kHorner:
+                Horner(s, blocks, stage.target);
+                break;
+            default:
+                Square(s, blocks);
+        }
+    }
+
+    // --- stages
+
+    template <class Blocks>
+    __aicore__ inline void StoreSum(int32_t s, const Blocks& blocks, const Target& target) {
+        ProductsDone(s);
+        if (target.operand) {
+            if (target.term) {
+                blocks.Store(Term(s), Accumulator(s));
+            } else {
+                blocks.StoreLower(X(s), Accumulator(s));
+            }
+        }
+        if (target.result) {
+            blocks.StoreResult(writer_, places_[s], Accumulator(s));
+        }
+        StoresDone(s);
+    }
+
+    // R = I + N X
+    template <class Blocks>
+    __aicore__ inline void Residual(int32_t s, const Blocks& blocks) {
+        BeginLoads(s);
+        blocks.LoadA(A(s), N(s));
+        blocks.LoadB(B(s), X(s));
+        LoadsDone(s);
+        blocks.SetIdentity(Accumulator(s), left_identity_, right_identity_);
+        blocks.AddToIdentity(Accumulator(s), A(s), B(s));
+        ProductsDone(s);
+        blocks.Store(R(s), Accumulator(s));
+        StoresDone(s);
+    }
+
+    // X = X + X R; the X on the left is the accumulator unless `from_operand`.
+    template <class Blocks>
+    __aicore__ inline void Accumulate(int32_t s, const Blocks& blocks, bool from_operand,
+                                      const Target& target) {
+        BeginLoads(s);
+        blocks.LoadA(A(s), X(s));
+        blocks.LoadB(B(s), R(s));
+        LoadsDone(s);
+        if (from_operand) {
+            blocks.SetLeft(Accumulator(s), A(s), right_identity_);
+        }
+        blocks.Multiply(Accumulator(s), A(s), B(s), true);
+        StoreSum(s, blocks, target);
+    }
+
+    // Y = X0 + Y R
+    template <class Blocks>
+    __aicore__ inline void Horner(int32_t s, const Blocks& blocks, const Target& target) {
+        BeginLoads(s);
+        blocks.LoadA(A(s), X(s));
+        blocks.LoadB(B(s), R(s));
+        LoadsDone(s);
+        blocks.SetLeft(Accumulator(s), A(s), right_identity_);
+        AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
+        blocks.LoadA(A(s), Term(s));
+        LoadsDone(s);
+        blocks.Multiply(Accumulator(s), A(s), B(s), true);
+        StoreSum(s, blocks, target);
+    }
+
+    // R = R R
+    template <class Blocks>
+    __aicore__ inline void Square(int32_t s, const Blocks& blocks) {
+        const auto square = Accumulator(streams_ + s);
+        BeginLoads(s);
+        blocks.LoadA(A(s), R(s));
+        blocks.LoadB(B(s), R(s));
+        LoadsDone(s);
+        blocks.Multiply(square, A(s), B(s), false);
+        ProductsDone(s);
+        blocks.Store(R(s), square);
+        StoresDone(s);
+    }
+
+    // Pairs of neighbouring blocks of `side` fractals: the upper one starts at row (and, within its
+    // matrix, column) Upper(pair).
+    __aicore__ inline static uint16_t Upper(uint16_t pair, uint16_t side) {
+        return 2 * pair * side;
+    }
+    __aicore__ inline static uint32_t At(uint16_t row, uint16_t column) {
+        return (column % (C / 16) * kUnitFractals + row) * kFractal;
+    }
+
+    // T = N21 X11 of all pairs
+    __aicore__ inline void MergeLeft(int32_t s, uint16_t side) {
+        const uint16_t pairs = kUnitFractals / (2 * side), size = side * 16;
+        const uint32_t block = side * side * kFractal;
+        BeginLoads(s);
+        for (uint16_t p = 0; p < pairs; ++p) {
+            const uint16_t up = Upper(p, side), low = up + side;
+            LoadLeft(A(s)[p * block], N(s)[At(low, up)], kUnitFractals, side, side);
+            LoadRight(B(s)[p * block], X(s)[At(up, up)], kUnitFractals, side, side);
+        }
+        LoadsDone(s);
+        for (uint16_t p = 0; p < pairs; ++p) {
+            AscendC::Mmad(Accumulator(s)[p * block], A(s)[p * block], B(s)[p * block],
+                          Product(size, size, size, false));
+        }
+        ProductsDone(s);
+        StoreFractals(Term(s), Accumulator(s), size, pairs * size, size);
+        StoresDone(s);
+    }
+
+    // X21 = X22 T of all pairs
+    __aicore__ inline void MergeRight(int32_t s, uint16_t side) {
+        const uint16_t pairs = kUnitFractals / (2 * side), size = side * 16;
+        const uint32_t block = side * side * kFractal;
+        const bool result = task_.plan.refinements == 0;
+        const bool operand = !result || 2 * side < C / 16;
+        BeginLoads(s);
+        for (uint16_t p = 0; p < pairs; ++p) {
+            const uint16_t low = Upper(p, side) + side;
+            LoadLeft(A(s)[p * block], X(s)[At(low, low)], kUnitFractals, side, side);
+            LoadRight(B(s)[p * block], Term(s)[p * block], side, side, side);
+        }
+        LoadsDone(s);
+        for (uint16_t p = 0; p < pairs; ++p) {
+            AscendC::Mmad(Accumulator(s)[p * block], A(s)[p * block], B(s)[p * block],
+                          Product(size, size, size, false));
+        }
+        ProductsDone(s);
+        for (uint16_t p = 0; p < pairs; ++p) {
+            const uint16_t up = Upper(p, side), low = up + side;
+            if (operand) {
+                StoreFractals(X(s)[At(low, up)], Accumulator(s)[p * block], size, size, kUnitRows);
+            }
+            if (result) {
+                writer_.Store(places_[s][up * 16 / C], low * 16 % C, up * 16 % C,
+                              Accumulator(s)[p * block], size, size);
+            }
+        }
+        StoresDone(s);
+    }
+
+    const InverseTask& task_;
+    const ChunkTable& table_;
+    const ResultWriter writer_;
+    const Identities<T> left_identity_, right_identity_;
+    AscendC::GlobalTensor<T> workspace_;
+    int64_t block_, blocks_;
+    int32_t batches_, count_;  // of this core
+    int32_t streams_;          // units in flight
+    int32_t fetched_ = 0;      // units brought to L1 so far
+    int32_t stages_ = 0;
+    Stage program_[kMaxStages];
+    int32_t unit_[Buffers::kStreams];  // in flight
+    Place places_[Buffers::kStreams][kMatrices];
+};
+
+}  // namespace neumann_tril

@@ -1,0 +1,176 @@
+// DataCopyPad: runs of bytes between global memory and the Unified Buffer that need not fill
+// blocks.
+#pragma once
+
+#include "ascendc/params.h"
+#include "vector/call.h"
+#include "vector/params.h"
+
+namespace emulator {
+
+// What fills the bytes around each run in the Unified Buffer. `first`: the first element of the run
+// itself, as documented when there is neither left nor right padding. `none`: unknown values.
+struct Padding {
+    uint32_t left_bytes = 0, right_bytes = 0;
+    enum Kind { kValue, kFirst, kNone } kind = kNone;
+    uint64_t value = 0;
+};
+
+struct PadGeometry {
+    uint32_t count, length;    // runs, bytes
+    int64_t src_gap, dst_gap;  // from the end of one run to the start of the next: see each path
+};
+
+inline void check_pad_geometry(const PadGeometry& g, uint32_t element, Site site) {
+    require_range("DataCopyPad", "blockCount", g.count, 0, 4095, site);
+    require_range("DataCopyPad", "blockLen", g.length, 0, 2097151, site);
+    if (g.length % element != 0) {
+        fail(site, "DataCopyPad: blockLen is %u bytes, not a multiple of the element's %u",
+             g.length, element);
+    }
+}
+
+inline void fill_padding(const View& to, uint64_t at, uint64_t count, const Padding& padding,
+                         uint32_t element, const uint8_t* first) {
+    if (padding.kind == Padding::kNone) {
+        std::memset(to.data(at), kPoison, count);
+        if (to.written() != nullptr) std::memset(to.written(at), 0, count);
+        return;
+    }
+    uint8_t value[8];
+    std::memcpy(value, &padding.value, sizeof(value));
+    const uint8_t* source = padding.kind == Padding::kFirst ? first : value;
+    for (uint64_t i = 0; i < count; ++i) *to.data(at + i) = source[i % element];
+    if (to.written() != nullptr) std::memset(to.written(at), 1, count);
+}
+
+// Global memory -> Unified Buffer. src_gap in bytes, dst_gap in DataBlocks.
+inline void copy_pad_in(const LocalOperand& dst, const GlobalOperand& src, const PadGeometry& g,
+                        const Padding& padding, Site site) {
+    const uint32_t element = size_of(dst.type);
+    check_pad_geometry(g, element, site);
+    require_range("DataCopyPad", "leftPadding (bytes)", padding.left_bytes, 0, 32, site);
+    require_range("DataCopyPad", "rightPadding (bytes)", padding.right_bytes, 0, 32, site);
+    if (element == 8 && padding.value != 0) {
+        fail(site, "DataCopyPad: the padding value of 64-bit elements must be 0");
+    }
+    if (g.count == 0 || g.length == 0) return;
+    View to = view_of(dst, kBlockBytes, "dst", site);
+    // The last block is written whole, also where the tensor ends within it.
+    to.bytes = (to.bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+    if (to.buffer() != Buffer::UB && to.buffer() != Buffer::L1) {
+        fail(site, "DataCopyPad: there is no path from GM to %s", buffer_name(to.buffer()));
+    }
+    if (to.buffer() == Buffer::L1 && __NPU_ARCH__ == 2201) {
+        fail(site, "DataCopyPad: there is no path from GM to L1 on dav-2201");
+    }
+    const View from = view_of(src, "src", site);
+    const uint64_t used = uint64_t{padding.left_bytes} + g.length + padding.right_bytes;
+    const uint64_t slot = (used + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+    const int64_t src_pitch = int64_t{g.length} + g.src_gap;
+    const uint64_t dst_pitch = slot + static_cast<uint64_t>(g.dst_gap) * kBlockBytes;
+    Instruction copy(PIPE_MTE2, "DataCopyPad", site);
+    copy.reads(from, {0, g.length, g.count, src_pitch});
+    copy.writes(to, {0, slot, g.count, static_cast<int64_t>(dst_pitch)});
+    for (uint32_t i = 0; i < g.count; ++i) {
+        const uint64_t at = i * dst_pitch;
+        const uint8_t* run =
+            from.memory->data() + from.offset + static_cast<int64_t>(i) * src_pitch;
+        fill_padding(to, at, padding.left_bytes, padding, element, run);
+        std::memcpy(to.data(at + padding.left_bytes), run, g.length);
+        const uint64_t end = padding.left_bytes + uint64_t{g.length};
+        fill_padding(to, at + end, slot - end, padding, element, run);
+    }
+    copy.issue(0, 0);
+}
+
+// Unified Buffer -> global memory. src_gap in DataBlocks, dst_gap in bytes.
+inline void copy_pad_out(const GlobalOperand& dst, const LocalOperand& src, const PadGeometry& g,
+                         Site site) {
+    check_pad_geometry(g, size_of(src.type), site);
+    if (g.count == 0 || g.length == 0) return;
+    const View from = view_of(src, kBlockBytes, "src", site);
+    if (from.buffer() != Buffer::UB) {
+        fail(site, "DataCopyPad: there is no path from %s to GM", buffer_name(from.buffer()));
+    }
+    const View to = view_of(dst, "dst", site);
+    const uint64_t slot = (uint64_t{g.length} + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+    const uint64_t src_pitch = slot + static_cast<uint64_t>(g.src_gap) * kBlockBytes;
+    const int64_t dst_pitch = int64_t{g.length} + g.dst_gap;
+    Instruction copy(PIPE_MTE3, "DataCopyPad", site);
+    const Region runs{0, g.length, g.count, static_cast<int64_t>(src_pitch)};
+    const Region targets{0, g.length, g.count, dst_pitch};
+    // Bytes that nothing has written may leave the chip as such, unless the launch is strict.
+    const bool strict = copy.core().machine.options().strict;
+    strict ? copy.reads(from, runs) : copy.reads_raw(from, runs);
+    strict ? copy.writes(to, targets) : copy.writes_raw(to, targets);
+    for (uint32_t i = 0; i < g.count; ++i) {
+        const uint64_t at = static_cast<uint64_t>(static_cast<int64_t>(i) * dst_pitch);
+        if (strict) {
+            std::memcpy(to.data(at), from.data(i * src_pitch), g.length);
+        } else {
+            Instruction::copy_raw(to, at, from, i * src_pitch, g.length);
+        }
+    }
+    copy.issue(0, 0);
+}
+
+inline Padding padding_of(bool is_pad, uint32_t left, uint32_t right, uint64_t value,
+                          uint32_t element) {
+    const VectorState& state = vector_state();
+    Padding padding{left * element, right * element, Padding::kNone, 0};
+    if (is_pad) {
+        padding.kind = Padding::kValue;
+        padding.value = value;
+    } else if (state.pad_value_set) {
+        padding.kind = Padding::kValue;
+        padding.value = state.pad_value;
+    } else if (left == 0 && right == 0) {
+        padding.kind = Padding::kFirst;
+    }
+    return padding;
+}
+
+}  // namespace emulator
+
+namespace AscendC {
+
+template <typename T>
+void DataCopyPad(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
+                 const DataCopyExtParams& params, const DataCopyPadExtParams<T>& pad,
+                 emulator::Site site = emulator::Site::here()) {
+    uint64_t value = 0;
+    std::memcpy(&value, &pad.paddingValue, sizeof(T));
+    emulator::copy_pad_in(
+        dst.operand(), src.operand(),
+        {params.blockCount, params.blockLen, params.srcStride, params.dstStride},
+        emulator::padding_of(pad.isPad, pad.leftPadding, pad.rightPadding, value, sizeof(T)), site);
+}
+template <typename T>
+void DataCopyPad(const GlobalTensor<T>& dst, const LocalTensor<T>& src,
+                 const DataCopyExtParams& params, emulator::Site site = emulator::Site::here()) {
+    emulator::copy_pad_out(dst.operand(), src.operand(),
+                           {params.blockCount, params.blockLen, params.srcStride, params.dstStride},
+                           site);
+}
+
+// The same with DataCopyParams, whose lengths and gaps count as in DataCopyExtParams.
+template <typename T>
+void DataCopyPad(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
+                 const DataCopyParams& params, const DataCopyPadParams& pad,
+                 emulator::Site site = emulator::Site::here()) {
+    emulator::copy_pad_in(dst.operand(), src.operand(),
+                          {params.blockCount, params.blockLen, params.srcGap, params.dstGap},
+                          emulator::padding_of(pad.isPad, pad.leftPadding, pad.rightPadding,
+                                               pad.paddingValue, sizeof(T)),
+                          site);
+}
+template <typename T>
+void DataCopyPad(const GlobalTensor<T>& dst, const LocalTensor<T>& src,
+                 const DataCopyParams& params, emulator::Site site = emulator::Site::here()) {
+    emulator::copy_pad_out(dst.operand(), src.operand(),
+                           {params.blockCount, params.blockLen, params.srcGap, params.dstGap},
+                           site);
+}
+
+}  // namespace AscendC

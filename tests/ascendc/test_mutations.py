@@ -1,0 +1,128 @@
+"""Every synchronisation in the kernels is needed, and the emulator sees when one is missing.
+
+Each SetFlag, WaitFlag, PipeBarrier and cross-core flag of the kernels is switched off: alone, and
+each flag's SetFlag and WaitFlag together, which leaves no flag unmatched, so that only the race
+itself can give it away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from neumann_tril import emulator
+from neumann_tril.backend import BackendError
+from neumann_tril.emulator import EmulatorBackend
+from neumann_tril.native import Chunks, dense_chunks, time_chunks
+from neumann_tril.plan import Plan, plan_for
+
+F16, BF16, F32 = torch.float16, torch.bfloat16, torch.float32
+UNAVAILABLE = EmulatorBackend().unavailable()
+pytestmark = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))
+
+KERNELS = ("seed.h", "products.h", "blocks.h")
+"""The last line of the kernel, PipeBarrier<PIPE_ALL> in inverse.cpp, is left out: the emulator ends
+a launch when every pipe is empty; on hardware it is part of the documented form of a kernel."""
+
+
+def dense(count, plan, dtype, output=F32, a_dtype=None):
+    c = plan.chunk_size
+    generator = torch.Generator().manual_seed(0)
+    A = (torch.randn(count, c, c, generator=generator) * 0.1).to(a_dtype or dtype)
+    X = torch.empty(A.shape, dtype=output)
+    return A, X, plan, dtype, dense_chunks(A, X)
+
+
+def tails(plan, dtype):
+    c = plan.chunk_size
+    A = (torch.randn(2, 5 * c + 3, 2, c, generator=torch.Generator().manual_seed(1)) * 0.1).to(
+        dtype
+    )
+    X = torch.empty(A.shape, dtype=F32)
+    return A, X, plan, dtype, time_chunks(A, X, None)
+
+
+# Each has more units than one core holds, so that every buffer is used again.
+WORKLOADS: list[tuple[torch.Tensor, torch.Tensor, Plan, torch.dtype, Chunks]] = [
+    dense(40, plan_for(64, "exact", F16), F16),
+    dense(20, plan_for(128, "exact", BF16), BF16),
+    dense(130, plan_for(32, "exact", F16), F16, a_dtype=F32),
+    dense(12, plan_for(128, "exact", F16), F16, output=F16, a_dtype=F32),
+    dense(40, Plan(64, 3, 4, "sequential"), F16),
+    dense(40, Plan(64, 7, 8, "doubling", splits=0, refinements=1), F16),
+    dense(12, Plan(128, 7, 4, "doubling"), BF16),
+    dense(12, Plan(128, 127, 1, refinements=1), F16),
+    dense(40, Plan(64, 15, 1, splits=2), F16, output=F16),
+    dense(12, Plan(128, 31, 1, splits=2), F16),
+    dense(200, Plan(16, 0, 4, refinements=1), F16),
+    dense(200, Plan(32, 3, 4, "sequential", splits=1), BF16, a_dtype=F32),
+    tails(plan_for(64, "exact", F16), F16),
+    tails(Plan(32, 31, 1), F16),
+]
+
+
+def fault(workload) -> str | None:
+    A, X, plan, dtype, chunks = workload
+    try:
+        emulator.inverse(A, X, plan, dtype, chunks, cube_cores=1)
+    except BackendError as error:
+        return str(error)
+    return None
+
+
+def executed_sites() -> dict[tuple[str, int], str]:
+    """(file, line) -> the call there, of all sites in the kernels that a workload executes."""
+    sites = {}
+    for workload in WORKLOADS:
+        assert fault(workload) is None
+        for site in emulator.sync_sites():
+            path = Path(site["file"])
+            if path.name in KERNELS:
+                sites[path.name, site["line"]] = path.read_text().splitlines()[site["line"] - 1]
+    return sites
+
+
+def flag_of(call: str) -> str:
+    """What a SetFlag and its WaitFlag have in common: event and id, or the cross-core flag."""
+    cross = re.search(r"CrossCore\w+Flag.*\((\w+)\)", call)
+    if cross:
+        return cross[1]
+    event = re.search(r"HardEvent::(\w+)>\((.*?)\);", call)
+    assert event, call
+    return f"{event[1]}({event[2]})"
+
+
+def mutants() -> dict[str, list[tuple[str, int]]]:
+    sites = executed_sites()
+    found = {
+        f"{file}:{line} {call.strip()}": [(file, line)] for (file, line), call in sites.items()
+    }
+    pairs = defaultdict(list)
+    for (file, line), call in sites.items():
+        if "PipeBarrier" not in call:
+            pairs[flag_of(call) if "CrossCore" in call else f"{file} {flag_of(call)}"].append(
+                (file, line)
+            )
+    for name, lines in pairs.items():
+        found[f"pair {name}"] = lines
+    return found
+
+
+def test_every_removed_synchronisation_is_caught(capsys):
+    survivors = []
+    lines = []
+    for name, disabled in mutants().items():
+        option = ",".join(f"{file}:{line}" for file, line in disabled)
+        with emulator.options(disable_sync=option):
+            caught = next(filter(None, map(fault, WORKLOADS)), None)
+        if caught is None:
+            survivors.append(name)
+        lines.append(f"{name}: {caught or 'SURVIVED'}")
+    with capsys.disabled():
+        print(f"\n{len(lines)} mutants, {len(survivors)} survived")
+    assert not survivors, "\n".join(survivors)
+    assert len(lines) > 60
