@@ -96,6 +96,8 @@ def test_named_plans_are_exact_or_documented_as_truncated() -> None:
             assert plan_for(size, "exact", dtype).exact
             assert plan_for(size, "fast", dtype).exact
             assert plan_for(size, "exact", dtype) == plan_for(size, dtype=dtype)
+    for dtype in (torch.float32, torch.float64):
+        assert plan_for(64, "fast", dtype) == Plan(64, 63, 1)
     assert (
         str(plan_for(64, "paper"))
         == "C=64 w=3 S=8 sequential (8 products, exact below distance 32)"

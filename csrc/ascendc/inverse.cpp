@@ -6,6 +6,8 @@
 //             A -> N = -(I + A) and the banded seed X0 of every leaf -> workspace          seed.h
 //         cube core, for every unit:
 //             N, X0 -> L1; all products of the plan; X -> global memory                products.h
+//
+// A plan without products ends with the seed, which the vector cores store themselves.
 #include "launch.h"
 #include "products.h"
 #include "seed.h"
@@ -16,7 +18,7 @@ namespace neumann_tril {
 template <typename T, int32_t C, int32_t L>
 __aicore__ inline void RunSeedStage(const InverseTask& task, GM_ADDR a, GM_ADDR x,
                                     GM_ADDR workspace, const ChunkTable& table) {
-    if constexpr (L <= C) {
+    if constexpr (L == C || (L < C && sizeof(T) == 2)) {
         SeedStage<T, C, L> stage(task, a, x, workspace, table);
         stage.Run();
     }
@@ -45,9 +47,11 @@ __global__ __mix__(1, 2) void InverseKernel(GM_ADDR a, GM_ADDR x, GM_ADDR worksp
         }
     }
     if ASCEND_IS_AIC {
-        if (task.cube != 0) {
-            ProductStage<T, C> stage(task, x, workspace, table);
-            stage.Run();
+        if constexpr (sizeof(T) == 2) {
+            if (task.cube != 0) {
+                ProductStage<T, C> stage(task, x, workspace, table);
+                stage.Run();
+            }
         }
     }
     AscendC::PipeBarrier<PIPE_ALL>();
@@ -103,10 +107,15 @@ const char* nt_npu_inverse(const nt_npu_inversion* inversion, void* stream) {
     if (tiling.refusal != nullptr || tiling.blocks == 0) {
         return tiling.refusal;
     }
-    if (inversion->compute_dtype == NT_FLOAT16) {
-        neumann_tril::Launch<half>(tiling, *inversion, stream);
-    } else {
-        neumann_tril::Launch<bfloat16_t>(tiling, *inversion, stream);
+    switch (tiling.operands) {
+        case NT_FLOAT16:
+            neumann_tril::Launch<half>(tiling, *inversion, stream);
+            break;
+        case NT_BFLOAT16:
+            neumann_tril::Launch<bfloat16_t>(tiling, *inversion, stream);
+            break;
+        default:
+            neumann_tril::Launch<float>(tiling, *inversion, stream);
     }
     return nullptr;
 }

@@ -8,6 +8,9 @@
 //     seed      X0 = band_w((I + A)^-1) of every leaf, in float  -> workspace, as fractals
 //     announce  both to the cube core
 //
+// float32 operands T are for plans without products: no image, the seed is the result, and A is
+// negated where its columns become factors.
+//
 // The seed is substitution, right-looking, so that one instruction serves many rows; every entry
 // sees the same operations in the same order as row by row:
 //     X = I
@@ -24,11 +27,30 @@
 
 namespace neumann_tril {
 
+// The words that hold rows of A (the bits of 16-bit operands), and the bits of one.
+template <typename T>
+struct Operand;
+template <>
+struct Operand<half> {
+    using Word = uint16_t;
+    static constexpr uint16_t kOne = 0x3C00;
+};
+template <>
+struct Operand<bfloat16_t> {
+    using Word = uint16_t;
+    static constexpr uint16_t kOne = 0x3F80;
+};
+template <>
+struct Operand<float> {
+    using Word = float;
+};
+
 // Byte offsets in the Unified Buffer.
-template <int32_t C, int32_t L>
+template <typename T, int32_t C, int32_t L>
 struct SeedBuffers {
     static constexpr uint32_t kCapacity = 192 * 1024 - 256;
-    static constexpr uint32_t kImageBytes = kImage<C> * 2;
+    static constexpr uint32_t kImageBytes = sizeof(T) == 2 ? kImage<C> * 2 : 0;
+    static constexpr uint32_t kRowsBytes = kImage<C> * sizeof(T);
     static constexpr bool kSharedImage = L == 128;  // N and X0 take turns in one image
 
     static constexpr uint32_t kStrict = 0;                     // 16 x 16: ones below the diagonal
@@ -41,21 +63,9 @@ struct SeedBuffers {
     static constexpr uint32_t kColumns = kX + 512 * L;  // 16 columns of -A: [half][row][leaf][8]
     static constexpr uint32_t kFactors = kColumns + 8 * 1024;    // [row][leaf][8 columns][8 equal]
     static constexpr uint32_t kProducts = kFactors + 32 * 1024;  // two of [row][leaf][8]
-    static constexpr uint32_t kRows = kProducts + 8 * 1024;      // -A as rows of C
-    static constexpr int32_t kRowBuffers = kRows + 2 * kImageBytes <= kCapacity ? 2 : 1;
-    static_assert(kRows + kRowBuffers * kImageBytes <= kCapacity,
-                  "the Unified Buffer is too small");
-};
-
-template <typename T>
-struct OneBits;
-template <>
-struct OneBits<half> {
-    static constexpr uint16_t value = 0x3C00;
-};
-template <>
-struct OneBits<bfloat16_t> {
-    static constexpr uint16_t value = 0x3F80;
+    static constexpr uint32_t kRows = kProducts + 8 * 1024;      // A as rows of C
+    static constexpr int32_t kRowBuffers = kRows + 2 * kRowsBytes <= kCapacity ? 2 : 1;
+    static_assert(kRows + kRowBuffers * kRowsBytes <= kCapacity, "the Unified Buffer is too small");
 };
 
 template <typename T, int32_t C, int32_t L>
@@ -64,14 +74,16 @@ class SeedStage {
     __aicore__ inline SeedStage(const InverseTask& task, GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
                                 const ChunkTable& table)
         : task_(task), table_(table), band_(task.plan.bandwidth) {
-        a16_.SetGlobalBuffer((__gm__ uint16_t*)a);
+        a_.SetGlobalBuffer((__gm__ Word*)a);
         a32_.SetGlobalBuffer((__gm__ float*)a);
         x16_.SetGlobalBuffer((__gm__ uint16_t*)x);
         x32_.SetGlobalBuffer((__gm__ float*)x);
         block_ = AscendC::GetBlockIdx() / 2;
         blocks_ = AscendC::GetBlockNum();
         side_ = AscendC::GetSubBlockIdx();
-        workspace_.SetGlobalBuffer((__gm__ uint16_t*)workspace + block_ * kWorkspacePerCore<C>);
+        if (task.cube != 0) {
+            workspace_.SetGlobalBuffer((__gm__ uint16_t*)workspace + block_ * kWorkspacePerCore<C>);
+        }
         const int64_t units = (task.matrices + kMatrices - 1) / kMatrices;
         const int64_t batches = (units + 1) / 2;
         count_ = static_cast<int32_t>((batches - block_ + blocks_ - 1) / blocks_);
@@ -79,7 +91,7 @@ class SeedStage {
 
     __aicore__ inline void Run() {
         // Rounding float32 borrows the buffer of the factors: no unit can be loaded ahead.
-        const bool ahead = kRowBuffers == 2 && task_.a_dtype != NT_FLOAT32;
+        const bool ahead = kRowBuffers == 2 && !Rounds();
         if (ahead) {
             Load(0);
         }
@@ -95,12 +107,14 @@ class SeedStage {
     }
 
   private:
-    using Buffers = SeedBuffers<C, L>;
+    using Buffers = SeedBuffers<T, C, L>;
+    using Word = typename Operand<T>::Word;
+    static constexpr bool kForCube = sizeof(T) == 2;  // the cube multiplies operands of this type
     static constexpr int32_t kRowBuffers = Buffers::kRowBuffers;
     static constexpr int32_t kMatrices = kUnitRows / C;
     static constexpr int32_t kLeaves = kUnitRows / L;  // of a unit
     static constexpr int32_t kLeavesPerMatrix = C / L;
-    static constexpr int32_t kRowPitch = C / 16;    // blocks of 32 bytes from row to row of A
+    static constexpr int32_t kRowPitch = C * sizeof(T) / 32;  // blocks from row to row of A
     static constexpr int32_t kSeedPitch = 16;       // the same of X: L / 8 groups of all leaves
     static constexpr int32_t kLanes = kLeaves * 8;  // floats of a repeat
     static constexpr int32_t kRoundedRows = kUnitRows * C > 8192 ? 8192 / C : kUnitRows;
@@ -109,9 +123,11 @@ class SeedStage {
     __aicore__ inline AscendC::LocalTensor<U> Ub(uint32_t offset, uint32_t count) const {
         return AscendC::LocalTensor<U>(AscendC::TPosition::VECCALC, offset, count);
     }
-    __aicore__ inline AscendC::LocalTensor<uint16_t> Rows(int32_t j) const {
-        return Ub<uint16_t>(Buffers::kRows + j % kRowBuffers * Buffers::kImageBytes, kImage<C>);
+    __aicore__ inline AscendC::LocalTensor<Word> Rows(int32_t j) const {
+        return Ub<Word>(Buffers::kRows + j % kRowBuffers * Buffers::kRowsBytes, kImage<C>);
     }
+    // float32 input of 16-bit operands
+    __aicore__ inline bool Rounds() const { return kForCube && task_.a_dtype == NT_FLOAT32; }
     __aicore__ inline int64_t Unit(int32_t j) const { return 2 * (block_ + j * blocks_) + side_; }
 
     // Fills `count` lanes of 16 bits from lane `first` of one 32-byte block, `repeat` times.
@@ -123,27 +139,14 @@ class SeedStage {
     }
 
     __aicore__ inline void PrepareConstants() {
-        const auto strict = Ub<uint16_t>(Buffers::kStrict, 256);
-        const auto minus_identity = Ub<uint16_t>(Buffers::kMinusIdentity, 256);
         const auto band = Ub<uint16_t>(Buffers::kBand, (L + 8) * 16);
-        const auto identity = Ub<uint16_t>(Buffers::kFactors, kIdentity);
-        AscendC::Duplicate<uint16_t>(strict, 0, 256);
-        AscendC::Duplicate<uint16_t>(minus_identity, 0, 256);
         AscendC::Duplicate<uint16_t>(band, 0, (L + 8) * 16);
-        AscendC::Duplicate<uint16_t>(identity, 0, kIdentity);
-        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kSign, 16), 0x8000, 16);
-        // What lies above the diagonal of the images is zero now and never written again.
-        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kN, kImage<C>), 0, kImage<C>);
-        if (!Buffers::kSharedImage) {
-            AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kX0, kImage<C>), 0, kImage<C>);
+        if constexpr (kForCube) {
+            ClearImages();
         }
         AscendC::PipeBarrier<PIPE_V>();
-        for (int32_t r = 0; r < 16; ++r) {
-            if (r > 0) {
-                FillLanes(strict[r * 16], 0xFFFF, 0, r);
-            }
-            FillLanes(minus_identity[r * 16], OneBits<T>::value | 0x8000, r, 1);
-            FillLanes(identity[r * 16], OneBits<T>::value, r, 1, 4, 5 * 16);
+        if constexpr (kForCube) {
+            FillIdentities();
         }
         // Row i = 8g + d keeps the columns 8g + j with 0 <= d - j <= w; a float is two lanes.
         for (int32_t d = 0; d < band_ + 8; ++d) {
@@ -151,18 +154,50 @@ class SeedStage {
             const int32_t last = d < 7 ? d : 7;
             FillLanes(band[d * 16], 0xFFFF, 2 * first, 2 * (last - first + 1));
         }
-        if (side_ == 0 && task_.cube != 0) {
-            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-            AscendC::DataCopy(workspace_, identity,
-                              AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
-            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        if constexpr (kForCube) {
+            StoreIdentity();
         }
         AscendC::PipeBarrier<PIPE_V>();
-        if (task_.a_dtype == NT_FLOAT32) {
+        if (Rounds()) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);  // the factors' buffer is free
         }
+    }
+
+    __aicore__ inline void ClearImages() {
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kStrict, 256), 0, 256);
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kMinusIdentity, 256), 0, 256);
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kFactors, kIdentity), 0, kIdentity);
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kSign, 16), 0x8000, 16);
+        // What lies above the diagonal of the images is zero now and never written again.
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kN, kImage<C>), 0, kImage<C>);
+        if (!Buffers::kSharedImage) {
+            AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kX0, kImage<C>), 0, kImage<C>);
+        }
+    }
+
+    __aicore__ inline void FillIdentities() {
+        const auto strict = Ub<uint16_t>(Buffers::kStrict, 256);
+        const auto minus_identity = Ub<uint16_t>(Buffers::kMinusIdentity, 256);
+        const auto identity = Ub<uint16_t>(Buffers::kFactors, kIdentity);
+        for (int32_t r = 0; r < 16; ++r) {
+            if (r > 0) {
+                FillLanes(strict[r * 16], 0xFFFF, 0, r);
+            }
+            FillLanes(minus_identity[r * 16], Operand<T>::kOne | 0x8000, r, 1);
+            FillLanes(identity[r * 16], Operand<T>::kOne, r, 1, 4, 5 * 16);
+        }
+    }
+
+    __aicore__ inline void StoreIdentity() {
+        if (side_ != 0 || task_.cube == 0) {
+            return;
+        }
+        const auto identity = Ub<uint16_t>(Buffers::kFactors, kIdentity);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::DataCopy(workspace_, identity, AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
     }
 
     // --- load
@@ -187,9 +222,11 @@ class SeedStage {
     }
 
     __aicore__ inline void Load(int32_t j) {
-        if (task_.a_dtype == NT_FLOAT32) {
-            LoadRounded(j);
-            return;
+        if constexpr (kForCube) {
+            if (Rounds()) {
+                LoadRounded(j);
+                return;
+            }
         }
         const auto rows = Rows(j);
         if (j >= kRowBuffers) {
@@ -198,7 +235,7 @@ class SeedStage {
         for (int32_t m = 0; m < kMatrices; ++m) {
             const Place place = Locate(task_, table_, Unit(j) * kMatrices + m);
             if (place.valid > 0) {
-                CopyRows(rows[m * C * C], a16_, place.a, place.valid);
+                CopyRows(rows[m * C * C], a_, place.a, place.valid);
             }
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(j % kRowBuffers);
@@ -244,27 +281,31 @@ class SeedStage {
 
     __aicore__ inline void Prepare(int32_t j) {
         const auto rows = Rows(j);
-        if (task_.a_dtype != NT_FLOAT32) {
+        if (!Rounds()) {
             AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(j % kRowBuffers);
         }
         ClearInvalidRows(j, rows);
-        Negate(rows);
-        if (task_.cube != 0) {
-            StoreN(j, rows);
+        if constexpr (kForCube) {
+            Negate(rows);
+            if (task_.cube != 0) {
+                StoreN(j, rows);
+            }
         }
         Seed(rows);
-        if (task_.a_dtype != NT_FLOAT32 && j + kRowBuffers < count_) {
+        if (!Rounds() && j + kRowBuffers < count_) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(j % kRowBuffers);
         }
-        if (task_.cube != 0) {
-            StoreX0(j);
+        if constexpr (kForCube) {
+            if (task_.cube != 0) {
+                StoreX0(j);
+            }
         }
         if (task_.background != 0) {
             StoreBackground(j);
         } else if (C == 128) {
             StoreUpperZeros(j);
         }
-        if (task_.a_dtype == NT_FLOAT32 && j + 1 < count_) {
+        if (Rounds() && j + 1 < count_) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
         }
         if (task_.cube != 0) {
@@ -272,12 +313,12 @@ class SeedStage {
         }
     }
 
-    __aicore__ inline void ClearInvalidRows(int32_t j, const AscendC::LocalTensor<uint16_t>& rows) {
+    __aicore__ inline void ClearInvalidRows(int32_t j, const AscendC::LocalTensor<Word>& rows) {
         bool cleared = false;
         for (int32_t m = 0; m < kMatrices; ++m) {
             const int32_t valid = Locate(task_, table_, Unit(j) * kMatrices + m).valid;
             if (valid < C) {
-                AscendC::Duplicate<uint16_t>(rows[(m * C + valid) * C], 0, (C - valid) * C);
+                AscendC::Duplicate<Word>(rows[(m * C + valid) * C], 0, (C - valid) * C);
                 cleared = true;
             }
         }
@@ -287,7 +328,7 @@ class SeedStage {
     }
 
     __aicore__ inline void Negate(const AscendC::LocalTensor<uint16_t>& rows) {
-        if constexpr (sizeof(T) == 2 && OneBits<T>::value == OneBits<half>::value) {
+        if constexpr (Operand<T>::kOne == Operand<half>::kOne) {
             const auto numbers = rows.template ReinterpretCast<half>();
             AscendC::Muls(numbers, numbers, static_cast<half>(-1.0f), 128, C,
                           AscendC::UnaryRepeatParams{1, 1, 8, 8});
@@ -358,7 +399,7 @@ class SeedStage {
         return workspace_[kIdentity + (unit * 2 + which) * kImage<C>];
     }
 
-    __aicore__ inline void Seed(const AscendC::LocalTensor<uint16_t>& rows) {
+    __aicore__ inline void Seed(const AscendC::LocalTensor<Word>& rows) {
         const auto x = Ub<float>(Buffers::kX, kUnitRows * L);
         AscendC::Duplicate<float>(x, 0.0f, kUnitRows * L);
         AscendC::PipeBarrier<PIPE_V>();
@@ -393,17 +434,21 @@ class SeedStage {
         AscendC::PipeBarrier<PIPE_V>();
     }
 
-    // Columns 16c .. 16c+15 of every leaf, rows 16c .. end-1, as float: [half][row][leaf][8].
-    __aicore__ inline void ExtractColumns(const AscendC::LocalTensor<uint16_t>& rows, int32_t c,
+    // Columns 16c .. 16c+15 of -A of every leaf, rows 16c .. end-1, as float: [half][row][leaf][8].
+    __aicore__ inline void ExtractColumns(const AscendC::LocalTensor<Word>& rows, int32_t c,
                                           int32_t end) {
         const auto columns = Ub<float>(Buffers::kColumns, 2 * kUnitRows * 8);
         for (int32_t leaf = 0; leaf < kLeaves; ++leaf) {
             const int32_t row = leaf * L + 16 * c;
             const int32_t column = leaf % kLeavesPerMatrix * L + 16 * c;
             const auto source = rows[row * C + column].template ReinterpretCast<T>();
-            AscendC::Cast(columns[leaf * 8], source, AscendC::RoundMode::CAST_NONE, 16,
-                          end - 16 * c,
-                          AscendC::UnaryRepeatParams{kUnitRows, 1, kLeaves, kRowPitch});
+            const AscendC::UnaryRepeatParams strides{kUnitRows, 1, kLeaves, kRowPitch};
+            if constexpr (kForCube) {
+                AscendC::Cast(columns[leaf * 8], source, AscendC::RoundMode::CAST_NONE, 16,
+                              end - 16 * c, strides);
+            } else {
+                AscendC::Muls(columns[leaf * 8], source, -1.0f, 16, end - 16 * c, strides);
+            }
         }
         AscendC::PipeBarrier<PIPE_V>();
     }
@@ -575,7 +620,8 @@ class SeedStage {
     const int32_t band_;
     int64_t block_, blocks_;
     int32_t side_, count_;
-    AscendC::GlobalTensor<uint16_t> a16_, x16_, workspace_;
+    AscendC::GlobalTensor<Word> a_;
+    AscendC::GlobalTensor<uint16_t> x16_, workspace_;
     AscendC::GlobalTensor<float> a32_, x32_;
 };
 

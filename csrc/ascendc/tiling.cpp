@@ -39,6 +39,10 @@ const char* RefusePlan(const nt_plan& plan) {
     return nullptr;
 }
 
+bool HasProducts(const nt_plan& plan) {
+    return plan.terms > 1 || plan.splits > 0 || plan.refinements > 0;
+}
+
 const char* RefuseDtypes(const nt_npu_inversion& inversion) {
     if (!IsKernelDtype(inversion.a_dtype)) {
         return "A must be float16, bfloat16 or float32 on the NPU";
@@ -46,11 +50,17 @@ const char* RefuseDtypes(const nt_npu_inversion& inversion) {
     if (!IsKernelDtype(inversion.x_dtype)) {
         return "X must be float16, bfloat16 or float32 on the NPU";
     }
-    if (inversion.compute_dtype != NT_FLOAT16 && inversion.compute_dtype != NT_BFLOAT16) {
-        return "compute_dtype must be float16 or bfloat16 on the NPU";
+    if (!IsKernelDtype(inversion.compute_dtype)) {
+        return "compute_dtype must be float16, bfloat16 or float32 on the NPU";
+    }
+    if (inversion.compute_dtype == NT_FLOAT32) {
+        return HasProducts(inversion.plan)
+                   ? "compute_dtype float32 takes only plans without products (splits 0, terms 1, "
+                     "refinements 0) on the NPU: dav-2201 cannot move float32 from L0C to L1"
+                   : nullptr;
     }
     if (inversion.a_dtype != NT_FLOAT32 && inversion.a_dtype != inversion.compute_dtype) {
-        return "A of 16 bits must have the compute dtype on the NPU";
+        return "A of 16 bits must have the compute dtype, or that be float32, on the NPU";
     }
     return nullptr;
 }
@@ -102,7 +112,7 @@ InverseTask TaskOf(const nt_npu_inversion& inversion) {
     InverseTask task{};
     task.plan = plan;
     task.leaf = plan.chunk_size >> plan.splits;
-    task.cube = plan.terms > 1 || plan.splits > 0 || plan.refinements > 0;
+    task.cube = HasProducts(plan);
     task.background = plan.refinements == 0 && (plan.terms == 1 || plan.splits > 0);
     task.a_dtype = inversion.a_dtype;
     task.x_dtype = inversion.x_dtype;
@@ -139,13 +149,18 @@ Tiling Tile(const nt_npu_inversion& inversion) {
         return tiling;
     }
     tiling.task = TaskOf(inversion);
+    // Without products nothing is rounded but A: A of 16 bits is the same number in float32.
+    tiling.operands =
+        inversion.compute_dtype == NT_FLOAT32 ? inversion.a_dtype : inversion.compute_dtype;
     const int32_t chunk_size = inversion.plan.chunk_size;
     const int64_t rows_per_batch = 2 * kUnitRows;
     const int64_t batches =
         (tiling.task.matrices * chunk_size + rows_per_batch - 1) / rows_per_batch;
     tiling.blocks = static_cast<int32_t>(std::min<int64_t>(batches, inversion.cube_cores));
-    tiling.workspace_bytes =
-        tiling.blocks * WorkspacePerCore(chunk_size) * static_cast<int64_t>(sizeof(uint16_t));
+    if (tiling.task.cube != 0) {
+        tiling.workspace_bytes =
+            tiling.blocks * WorkspacePerCore(chunk_size) * static_cast<int64_t>(sizeof(uint16_t));
+    }
     return tiling;
 }
 

@@ -9,7 +9,8 @@ namespace neumann_tril {
 struct Tiling {
     const char* refusal = nullptr;  // static text; nothing else is set if it is not null
     InverseTask task{};
-    int32_t blocks = 0;  // cube cores that get work, each with two vector cores
+    int32_t operands = NT_FLOAT16;  // dtype in which the vector cores keep A
+    int32_t blocks = 0;             // cube cores that get work, each with two vector cores
     int64_t workspace_bytes = 0;
 };
 

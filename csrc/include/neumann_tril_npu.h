@@ -17,7 +17,7 @@ typedef struct nt_npu_inversion {
     nt_chunks chunks;      /* column strides 1; first_row and valid_rows are device pointers too */
     int32_t a_dtype;       /* NT_FLOAT16, NT_BFLOAT16 or NT_FLOAT32 */
     int32_t x_dtype;       /* the same three */
-    int32_t compute_dtype; /* dtype of the operands of every product */
+    int32_t compute_dtype; /* dtype of the operands of every product; NT_FLOAT32 without products */
     int32_t cube_cores;    /* of the device */
     const void* a;
     void* x;

@@ -203,7 +203,8 @@ def inverse(
 
     Args:
         A, X: CPU tensors of float16, bfloat16 or float32; ``chunks`` says where their matrices lie.
-        compute_dtype: float16 or bfloat16, the dtype of the cube's operands.
+        compute_dtype: float16 or bfloat16, the dtype of the cube's operands; float32 for plans
+            without products.
         table: the chunk table that ``chunks`` refers to, if any.
         cube_cores: cores to use; those of the default chip if None.
 
@@ -234,8 +235,6 @@ def inverse(
         refusal = loaded.nt_npu_inverse(ctypes.byref(inversion), None)
         if refusal is not None:
             raise ValueError(refusal.decode())
-        if size == 0:
-            return Report(0.0, {})
         return _report(arch)
 
 
@@ -285,8 +284,12 @@ class EmulatorBackend:
         for dtype in (request.dtype, request.output_dtype):
             if dtype not in (*half, torch.float32):
                 return f"the kernels take float16, bfloat16 and float32, not {dtype}"
-        if compute_dtype not in half:
-            return f"the cube's operands are float16 or bfloat16, not {compute_dtype}"
+        if compute_dtype not in (*half, torch.float32):
+            return f"operands are float16, bfloat16 or float32, not {compute_dtype}"
+        if compute_dtype == torch.float32:
+            if plan.products == 0:
+                return None
+            return "float32 needs a plan without products: splits 0, terms 1, refinements 0"
         if request.dtype in half and request.dtype != compute_dtype:
             return f"{request.dtype} input is computed in {request.dtype}, not in {compute_dtype}"
         return None

@@ -195,7 +195,8 @@ def plan_for(chunk_size: int, plan: str | Plan = "exact", dtype: Any = None) -> 
             * ``"exact"``: no truncation error, and the most accurate of all exact plans for the
               dtype: leaves of 16 rows whose seed is their whole inverse, joined by product pairs,
               then refined (a chunk of 16 rows is one leaf and needs neither).
-            * ``"fast"``: ``"exact"`` without the refinements.
+            * ``"fast"``: float16, bfloat16: ``"exact"`` without the refinements. float32, float64:
+              the whole inverse as seed, that is, substitution without any product.
             * ``"paper"``: the settings of arXiv 2606.06034, which truncate; for C in
               {16, 32, 64, 128}.
         dtype: dtype to which the operands of the products are rounded: float16, bfloat16,
@@ -239,6 +240,8 @@ def _exact(chunk_size: int, dtype: str) -> Plan:
 
 
 def _fast(chunk_size: int, dtype: str) -> Plan:
+    if dtype in ("float32", "float64"):
+        return Plan(chunk_size, chunk_size - 1, 1)
     return _blocked(chunk_size, 0)
 
 

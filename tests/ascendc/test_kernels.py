@@ -76,6 +76,40 @@ def test_any_plan(plan, compute, arch):
     assert torch.equal(run(A, plan, compute, arch=arch), reference.inverse(A, plan, compute))
 
 
+@pytest.mark.parametrize("arch", emulator.ARCHITECTURES)
+@pytest.mark.parametrize("c", (16, 32, 64, 128))
+def test_float32_operands(c, arch):
+    for dtype, output, w in itertools.product(
+        (F32, F16, BF16), (F32, F16, BF16), (0, 1, 7, c // 2, c - 1)
+    ):
+        A = chunk_matrices(700 // c, c, dtype, seed=4)
+        plan = Plan(c, w, 1)
+        X = run(A, plan, F32, output, arch=arch)
+        assert torch.equal(X, reference.inverse(A, plan, F32).to(output))
+
+
+@pytest.mark.parametrize("c", (16, 64, 128))
+def test_float32_operands_in_time_layouts(c):
+    call = {"plan": "fast", "compute_dtype": F32}
+    A = torch.randn(2, 2 * c + c // 2 + 3, 3, c, generator=torch.Generator().manual_seed(5)) * 0.1
+    X = solve_tril(A, backend="emulator", **call)
+    assert torch.equal(X, solve_tril(A, backend="reference", **call))
+    packed = A[:1, : 2 * c + 9]
+    call["cu_seqlens"] = torch.tensor([0, c - 3, c - 3, c + 1, 2 * c + 9])
+    X = solve_tril(packed, backend="emulator", **call)
+    assert torch.equal(X, solve_tril(packed, backend="reference", **call))
+
+
+def test_float32_operands_keep_non_finite_numbers_in_their_chunk():
+    A = chunk_matrices(8, 64, F32)
+    expected = run(A, Plan(64, 63, 1), F32)
+    A[3, 40, 5] = torch.inf
+    X = run(A, Plan(64, 63, 1), F32)
+    good = [i for i in range(8) if i != 3]
+    assert torch.equal(X[good], expected[good]) and not X[3].isfinite().all()
+    assert torch.equal(X[3].triu(1), torch.zeros(64, 64))
+
+
 def test_schedules_do_not_matter():
     A = chunk_matrices(40, 64, F16)
     plan = plan_for(64, "exact", F16)
@@ -162,6 +196,10 @@ def test_refusals_name_the_reason():
     with pytest.raises(ValueError, match="column"):
         t = A.transpose(1, 2)
         emulator.inverse(t, X, plan_for(64, "exact", F16), F16, dense_chunks(t, X))
+    with pytest.raises(ValueError, match="only plans without products"):
+        emulator.inverse(A, X, Plan(64, 3, 2), F32, dense_chunks(A, X))
+    with pytest.raises(BackendError, match="without products"):
+        inverse(A.float(), "exact", backend="emulator", compute_dtype=F32)
     with pytest.raises(BackendError, match="chunk sizes"):
         inverse(torch.zeros(2, 48, 48).half(), backend="emulator")
 

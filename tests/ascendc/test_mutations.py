@@ -62,6 +62,8 @@ WORKLOADS: list[tuple[torch.Tensor, torch.Tensor, Plan, torch.dtype, Chunks]] = 
     dense(200, Plan(32, 3, 4, "sequential", splits=1), BF16, a_dtype=F32),
     tails(plan_for(64, "exact", F16), F16),
     tails(Plan(32, 31, 1), F16),
+    tails(Plan(64, 15, 1), F32),
+    dense(6, Plan(128, 7, 1), F32),
 ]
 
 

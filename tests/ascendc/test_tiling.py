@@ -48,7 +48,11 @@ def workspace(inversion):
         (call((64, 15, 1, 1, 2, 9)), "refinements"),
         (call(a_dtype=F64), "A must be"),
         (call(x_dtype=F64), "X must be"),
-        (call(compute_dtype=F32), "compute_dtype"),
+        (call(compute_dtype=F64), "compute_dtype"),
+        (call((64, 31, 1, 1, 1, 0), compute_dtype=F32), "splits 0, terms 1, refinements 0"),
+        (call((64, 31, 2, 1, 0, 0), compute_dtype=F32), "splits 0, terms 1, refinements 0"),
+        (call((64, 63, 1, 1, 0, 1), compute_dtype=F32), "splits 0, terms 1, refinements 0"),
+        (call((64, 63, 1, 1, 0, 0), a_dtype=F64, compute_dtype=F32), "A must be"),
         (call(a_dtype=BF16, compute_dtype=F16), "compute dtype"),
         (call(a_column_stride=64), "column"),
         (call(x_column_stride=2), "column"),
@@ -70,6 +74,14 @@ def test_refusals(inversion, reason):
 def test_accepts_every_stride_of_a_row():
     for stride in (64, 1, 0, -64, 1 << 40):
         assert refusal(call(a_row_stride=stride)) is None
+
+
+def test_plans_without_products_take_every_operand_and_no_workspace():
+    for compute in (F16, BF16, F32):
+        for a in {F32, compute} if compute != F32 else (F16, BF16, F32):
+            inversion = call((64, 63, 1, 1, 0, 0), a_dtype=a, compute_dtype=compute)
+            assert refusal(inversion) is None
+            assert workspace(inversion) == 0
 
 
 def test_workspace_grows_with_the_cores_that_get_work():
