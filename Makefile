@@ -9,7 +9,7 @@ SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc cmake -type 
 demo: $(VENV)/.package
 	$(BIN)/python -m neumann_tril demo
 
-test: $(VENV)/.package $(VENV)/.torch_npu
+test: $(VENV)/.package $(VENV)/.tests $(VENV)/.torch_npu
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/.package
@@ -35,7 +35,11 @@ $(VENV)/.torch: requirements-dev.txt
 	touch $@
 
 $(VENV)/.package: $(VENV)/.torch $(SOURCES)
-	$(BIN)/pip install -q -e '.[test]'
+	$(BIN)/pip install -q -e '.[plot]'
+	touch $@
+
+$(VENV)/.tests: $(VENV)/.torch requirements-test.txt
+	$(BIN)/pip install -q -r requirements-test.txt
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.package
