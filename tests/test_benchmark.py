@@ -71,10 +71,10 @@ def test_medians_take_turns(monkeypatch):
 
         return run
 
-    # The first call, and the second of a short one, estimate and are not counted.
+    # The first call, and the second of a short one, estimate; one before each turn warms up.
     calls = {"a": call("a", 2, 1, 1, 5, 2), "b": call("b", 2, 1, 4), "slow": call("slow", 9, 100)}
     assert benchmark.medians(calls, budget=3.0, rounds=10) == {"a": 2, "b": 4, "slow": 100}
-    assert "".join(name[0] for name in log) == "aabbs" + "abs" + "ab" + "ab"
+    assert "".join(name[0] for name in log) == "aabbs" + "aabbss" + "aabb" + "aabb"
 
 
 def test_medians_repeat_short_calls(monkeypatch):
@@ -87,7 +87,8 @@ def test_medians_repeat_short_calls(monkeypatch):
         clock[0] += 2.0**-13
 
     assert benchmark.medians({"short": call}, budget=2.0**-9, rounds=4) == {"short": 2.0**-13}
-    assert count[0] == 2 + 2 * 8  # 8 repeats are a millisecond, and two turns fit the budget
+    # Eight repeats are a millisecond, and two turns fit the budget; a warm-up before each.
+    assert count[0] == 2 + 2 * (1 + 8)
 
 
 def test_cpu_table_restores_the_threads():
