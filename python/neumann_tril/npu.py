@@ -34,7 +34,7 @@ from .native import (
 from .operator import register_kernels
 from .plan import Plan
 
-__all__ = ["LIBRARY_VARIABLE", "architecture", "library", "library_path", "stand_in"]
+__all__ = ["LIBRARY_VARIABLE", "architecture", "devices", "library", "library_path", "stand_in"]
 
 LIBRARY_VARIABLE = "NEUMANN_TRIL_NPU_LIBRARY"
 """Environment variable with the NPU library, or the folder that holds it."""
@@ -121,6 +121,22 @@ def _torch_npu_missing() -> str | None:
     if importlib.util.find_spec("torch_npu") is None:
         return "torch_npu is not installed"
     return "torch_npu is installed, but this process has not imported it"
+
+
+def devices() -> str:
+    """The NPUs that this process sees, and their runtime; or why it sees none."""
+    missing = _torch_npu_missing()
+    if missing is not None:
+        return f"none: {missing}"
+    count = torch.npu.device_count()  # type: ignore[attr-defined]
+    if count == 0:
+        return f"none: {_NO_DEVICE}"
+    properties = torch.npu.get_device_properties(0)  # type: ignore[attr-defined]
+    shown = f"{count} x {properties.name}, {properties.cube_core_num} cube cores"
+    return f"{shown} (no NPU: {stand_in()})" if stand_in() else shown
+
+
+_NO_DEVICE = "torch_npu finds no device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +251,7 @@ class NpuBackend:
         if missing is not None:
             return missing
         if not torch.npu.is_available():  # type: ignore[attr-defined]
-            return "torch_npu finds no device"
+            return _NO_DEVICE
         try:
             _device(torch.npu.current_device())  # type: ignore[attr-defined]
         except BackendError as error:
