@@ -82,10 +82,10 @@ def measure() -> dict[str, float]:
 
 
 def _launch_alone(A, out) -> Callable[[], object]:  # type: ignore[no-untyped-def]
+    import torch
+
     from neumann_tril import npu
     from neumann_tril.plan import plan_for
-
-    import torch
 
     plan = plan_for(64, "exact", torch.float16)
     layout = (A.shape, A.stride(), out.stride(), None)

@@ -30,7 +30,7 @@ def _is_plain(arguments: tuple[Any, ...]) -> bool:
     if (
         torch._C._dispatch_tls_local_include_set().raw_repr() not in _plain_states()
         or torch._C._len_torch_function_stack()
-        or torch.autograd._profiler_enabled()
+        or torch._C._autograd._profiler_enabled()
     ):
         return False
     for value in arguments:

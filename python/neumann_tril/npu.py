@@ -26,7 +26,6 @@ from .native import (
     DTYPE_CODES,
     MAX_DIMS,
     VERSION,
-    Chunks,
     PlanStruct,
     dense_chunks_of,
     time_chunks_of,
@@ -88,7 +87,9 @@ def library(arch: str) -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
-        raise BackendError(f"the NPU library {path} does not load with this CANN: {error}") from error
+        raise BackendError(
+            f"the NPU library {path} does not load with this CANN: {error}"
+        ) from error
     version = loaded.nt_npu_version() if hasattr(loaded, "nt_npu_version") else None
     if version != VERSION:
         raise BackendError(

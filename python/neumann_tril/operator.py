@@ -145,7 +145,9 @@ def _solve_tril_kernel(
     allocate = torch.empty if table is None or table.covers else torch.zeros
     X = allocate(A.shape, dtype=served.output_dtype, device=A.device)
     if A.numel():
-        served.backend.run_time(view, time_view(X, layout), served.plan, served.compute_dtype, table)
+        served.backend.run_time(
+            view, time_view(X, layout), served.plan, served.compute_dtype, table
+        )
     return X
 
 
@@ -329,7 +331,9 @@ def inverse(
     _check_tensor("A", A)
     text = _plan_text(plan)
     if out is None:
-        result: Tensor = call(_inverse, _inverse_kernel, A, text, output_dtype, compute_dtype, backend)
+        result: Tensor = call(
+            _inverse, _inverse_kernel, A, text, output_dtype, compute_dtype, backend
+        )
         return result
     _check_tensor("out", out)
     if output_dtype not in (None, out.dtype):

@@ -41,7 +41,11 @@ aclrtCreateEventWithFlag aclrtQueryEventStatus aclrtStreamQuery aclrtSynchronize
 def run(*command: object, torch_npu: bool = True, **options: int | str) -> str:
     """Run Python on the stand-in with these options; its output, if it succeeds."""
     paths = [str(TORCH_NPU)] if torch_npu else []
-    paths += [str(INSIDE), str(Path(npu.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths += [
+        str(INSIDE),
+        str(Path(npu.__file__).parents[1]),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+    ]
     environment = {
         **os.environ,
         **acl_stand_in.environment(**options),  # type: ignore[arg-type]

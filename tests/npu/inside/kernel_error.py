@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from on_stand_in import random
 
 import neumann_tril as nt
-from on_stand_in import random
 
 
 def test_the_kernels_are_those_of_the_chip() -> None:

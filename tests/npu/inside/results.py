@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from on_stand_in import no_host_waits, random
 
 import neumann_tril as nt
 from neumann_tril import npu
-
-from on_stand_in import no_host_waits, random
 
 half, bfloat16, float32 = torch.float16, torch.bfloat16, torch.float32
 CU = torch.tensor([0, 1, 33, 33, 100])
@@ -99,6 +98,13 @@ def test_packed(place: str, dtype: torch.dtype, cu: list[int]) -> None:
     with no_host_waits():
         X = nt.solve_tril(moved, bounds, layout="thc")
     same(X, nt.solve_tril(A, sequences, layout="thc", backend="emulator"))
+
+
+def test_gradient_without_any_chunk() -> None:
+    A = random(1, 100, 2, 32).npu().requires_grad_()
+    X = nt.solve_tril(A, torch.tensor([0, 0]))
+    X.backward(random(1, 100, 2, 32, seed=1).npu())
+    assert A.grad is not None and not A.grad.cpu().any()
 
 
 @pytest.mark.parametrize("places", ["cpu cpu", "npu npu", "cpu npu", "npu cpu"])

@@ -6,10 +6,9 @@ import threading
 
 import pytest
 import torch
+from on_stand_in import hold, no_host_waits, random
 
 import neumann_tril as nt
-
-from on_stand_in import hold, no_host_waits, random
 
 
 def expected(A: torch.Tensor) -> torch.Tensor:
@@ -21,7 +20,7 @@ def test_work_that_torch_npu_still_holds_comes_first() -> None:
     for n in range(5):
         X = nt.inverse((A.npu() + n) * 0.5 - n * 0.5)
         Y = X + X
-        B = ((A + n) * 0.5 - n * 0.5)
+        B = (A + n) * 0.5 - n * 0.5
         assert torch.equal(Y.cpu(), 2 * expected(B))
 
 
