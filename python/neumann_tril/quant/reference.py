@@ -14,7 +14,8 @@ not an integer is float32, each operation rounded once:
 Q = 256 Qh + Ql in int8 limbs, the sums Ph Qh, (Ph Ql + Pl Qh) and Pl Ql are exact in int32 and in
 float32, for C <= 128, and ``V = fl(fl(65536 PhQh + 256 mid) + PlQl)``.
 
-The result consists of the last wide value of every entry: of a seed x itself, of a sum its fl(V wide).
+The result consists of the last wide value of every entry: of a seed x itself, of a sum its
+fl(V wide).
 Every backend equals :func:`inverse` bit for bit.
 """
 
@@ -27,7 +28,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..plan import Plan
 from ..reference import banded_seed
 from .plan import A_LIMIT, Q_MAX, QuantPlan
 
@@ -192,7 +192,7 @@ class _StaticGrids:
 
 
 class _DynamicGrids:
-    """Grids that hold the largest magnitude of each matrix; the same methods, float32 throughout."""
+    """Grids that hold the largest magnitude of each matrix; the same methods, in float32."""
 
     def __init__(self, qplan: QuantPlan) -> None:
         self.q = torch.tensor(float(qplan.q_max))
@@ -311,7 +311,7 @@ class _Evaluation:
 
     def _horner(self, r: Tensor, p: Tensor, place: _Diagonal) -> None:
         """Y = X0 + Y R, terms - 1 times; every Y lives on X's grid."""
-        side, seed_wide = self.plan.leaf, self.wide.clone()
+        seed_wide = self.wide.clone()
         for _ in range(self.plan.terms - 1):
             y = place.of(self.x)
             seed = place.of(codes_of(seed_wide * self.n, self.bits)[0])
