@@ -182,20 +182,24 @@ class QuantPlan:
 
     # --- text
 
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "format": "neumann_tril.QuantPlan",
+            "version": FORMAT_VERSION,
+            "plan": self.plan.to_text(),
+            "bits": self.bits,
+            "granularity": self.granularity,
+            "scales": {name: list(values) for name, values in self.scales.items()},
+        }
+
     def to_json(self) -> str:
         """The plan as JSON; :meth:`from_json` reads it."""
-        return json.dumps(
-            {
-                "format": "neumann_tril.QuantPlan",
-                "version": FORMAT_VERSION,
-                "plan": self.plan.to_text(),
-                "bits": self.bits,
-                "granularity": self.granularity,
-                "scales": {name: list(values) for name, values in self.scales.items()},
-                "report": self.report,
-            },
-            indent=1,
-        )
+        return json.dumps({**self._fields(), "report": self.report}, indent=1)
+
+    @cached_property
+    def text(self) -> str:
+        """The plan without its report as compact JSON, as operators take it."""
+        return json.dumps(self._fields(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> QuantPlan:

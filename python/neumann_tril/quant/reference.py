@@ -230,7 +230,7 @@ class _DynamicGrids:
         return None
 
 
-class _Evaluation:
+class Evaluation:
     """One inversion: A's codes, and X as numbers and as codes, as far as it is known."""
 
     def __init__(self, A: Tensor, qplan: QuantPlan, group: Tensor, keep_trace: bool) -> None:
@@ -364,4 +364,4 @@ def inverse(
     """
     if group is None:
         group = torch.zeros(A.shape[0], dtype=torch.int64)
-    return _Evaluation(A, qplan, group, trace).run()
+    return Evaluation(A, qplan, group, trace).run()
