@@ -34,24 +34,20 @@ _COARSE = _PER_OCTAVE // 2  # bins of one bar of the report's distribution
 
 
 class _Histogram:
-    """Magnitudes of one intermediate: count, sum and sum of squares of each bin, by group."""
+    """Magnitudes of one intermediate by group and bin; a bin's values count as its middle."""
 
     def __init__(self, groups: int) -> None:
-        self.moments = np.zeros((3, groups, _BINS))
+        self.counts = np.zeros((groups, _BINS))
         self.largest = np.zeros(groups)
 
     def add(self, values: Tensor, group: Tensor) -> None:
         """values (N, ...), group (N,)."""
-        magnitudes = values.abs().flatten(1)
-        position = torch.log2(magnitudes.clamp_min(2.0**_LOWEST)) - _LOWEST
-        bins = (position * _PER_OCTAVE).long().clamp(0, _BINS - 1)
-        index = (bins + group[:, None] * _BINS).flatten().numpy()
-        size = self.moments[0].size
-        flat = magnitudes.double().flatten().numpy()
-        present = flat > 0
-        for k, moment in enumerate(self.moments):
-            weights = flat[present] ** k
-            moment += np.bincount(index[present], weights, size).reshape(moment.shape)
+        magnitudes = values.float().abs().flatten(1)
+        bins = (magnitudes.log2() * _PER_OCTAVE).nan_to_num(neginf=-1e9).floor().int()
+        bins = (bins - _LOWEST * _PER_OCTAVE).clamp_(0, _BINS - 1)
+        index = (bins + group[:, None].int() * _BINS)[magnitudes > 0]
+        found = torch.bincount(index, minlength=self.counts.size)
+        self.counts += found.numpy().reshape(self.counts.shape)
         most = torch.zeros(len(self.largest), dtype=torch.float64)
         most.scatter_reduce_(0, group, magnitudes.double().amax(1), "amax")
         self.largest = np.maximum(self.largest, most.numpy())
@@ -62,28 +58,30 @@ class _Histogram:
         edges: _Array = np.exp2(_LOWEST + (np.arange(_BINS) + 1) / _PER_OCTAVE)
         return edges
 
-    def noise(self, clip: _Array, q_max: int) -> _Array:
-        """Summed squared error of rounding to q_max steps up to ``clip``, and of clipping there.
+    @property
+    def middles(self) -> _Array:
+        """What a bin's values count as."""
+        middles: _Array = self.edges * 2 ** (-0.5 / _PER_OCTAVE)
+        return middles
 
-        clip: (groups, candidates). Within a bin the values are taken by their moments.
-        """
-        step = (clip / q_max) ** 2 / 12
-        edges = self.edges
-        upper = np.cumsum(self.moments[:, :, ::-1], axis=2)[:, :, ::-1]  # from each bin upwards
-        upper = np.concatenate([upper, np.zeros((3, upper.shape[1], 1))], axis=2)
-        cut = np.searchsorted(edges, clip * (1 - 1e-12), side="left")
-        cut = np.minimum(cut + 1, _BINS)  # bins from here on lie above the clip
-        s0, s1, s2 = (np.take_along_axis(moment, cut, axis=1) for moment in upper)
-        clipped = s2 - 2 * clip * s1 + clip**2 * s0
-        total = self.moments[0].sum(1, keepdims=True)
-        return np.maximum(clipped, 0) + step * (total - s0)
+    def noise(self, clip: _Array, q_max: int) -> _Array:
+        """Summed squared error of rounding to q_max steps up to ``clip``, and of clipping there;
+        clip is (groups, candidates)."""
+        noise = np.empty_like(clip)
+        for candidate in range(clip.shape[1]):
+            c = clip[:, candidate, None]
+            beyond = np.maximum(self.middles - c, 0.0)
+            rounding = (c / q_max) ** 2 / 12
+            each = np.where(beyond > 0, beyond**2, np.minimum(rounding, self.middles**2))
+            noise[:, candidate] = (self.counts * each).sum(1)
+        return noise
 
     def ranges(self, method: str, percentile: float, q_max: int) -> _Array:
         """The range of each group by one of `METHODS`."""
         if method == "max":
             return self.largest
         if method == "percentile":
-            count = np.cumsum(self.moments[0], axis=1)
+            count = np.cumsum(self.counts, axis=1)
             wanted = count[:, -1:] * (percentile / 100)
             at = np.argmax(count >= wanted, axis=1)
             reached: _Array = np.minimum(self.edges[at], self.largest)
@@ -96,9 +94,9 @@ class _Histogram:
     def account(self, clip: _Array, q_max: int) -> list[dict[str, Any]]:
         """What the ranges cost: one entry for each group."""
         noise = self.noise(clip[:, None], q_max)[:, 0]
-        signal = self.moments[2].sum(1)
-        total = self.moments[0].sum(1)
-        above = (self.moments[0] * (self.edges > clip[:, None] * (1 + 1 / _PER_OCTAVE))).sum(1)
+        signal = (self.counts * self.middles**2).sum(1)
+        total = self.counts.sum(1)
+        above = (self.counts * (self.middles > clip[:, None])).sum(1)
         found = []
         for g in range(len(clip)):
             empty = total[g] == 0 or noise[g] == 0
@@ -114,7 +112,7 @@ class _Histogram:
 
     def distribution(self) -> dict[str, Any]:
         """Counts over all groups, two bars an octave, from the first to the last that is not 0."""
-        counts = self.moments[0].sum(0).reshape(-1, _COARSE).sum(1)
+        counts = self.counts.sum(0).reshape(-1, _COARSE).sum(1)
         filled = np.flatnonzero(counts)
         first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (0, -1)
         octave = _LOWEST + first * _COARSE / _PER_OCTAVE
@@ -196,7 +194,7 @@ def calibrate(
             median SNR by up to 2 dB and lowers the worst by more.
         percentile: for that method.
         headroom: factor on the ranges found; by default 1 for 8 bits, whose error is that of
-            rounding, and 1.2 for 16, whose error is that of the one value beyond the range.
+            rounding, and 1.25 for 16, whose error is that of the one value beyond the range.
         power_of_two: scales are rounded up to powers of two.
         integer_input: A will come as codes, so its grid must hold all of A, and not only the
             blocks of A that are operands of a product.
@@ -212,7 +210,7 @@ def calibrate(
             differ in C or in the number of heads; the message names it.
     """
     _check_options(bits, granularity, method, percentile, headroom)
-    headroom = headroom if headroom is not None else (1.0 if bits == 8 else 1.2)
+    headroom = headroom if headroom is not None else (1.0 if bits == 8 else 1.25)
     if progress and not isinstance(samples, Tensor):
         samples = track(samples, description="calibrating")
     observed, chosen = _observe(samples, plan, granularity, head_dim, integer_input)

@@ -268,14 +268,15 @@ def rounded_scale(value: Any) -> Any:
 class Constants:
     """Multipliers of a static plan, float32 arrays with one entry for each group.
 
-    For 8 bits every ``ratio`` and every ``wide`` has the 11 significant bits of the cube's output
-    unit; for 16 bits they are float32.
-
     a_inverse, a_scale: ``code = rint(A a_inverse)``, ``A ~ code a_scale``.
     units: name -> n of the grids 1 / n: "X", and where formed "A" (m), "R", "P1".., "E0"...
-    ratio: name -> the multiplier that brings a sum to the grid of that intermediate; of X: "R"
-        (the sum X (I + R)), "P1".., "T0".. (the sum X22 T0), "E0"..
-    wide: the same names as X's in ``ratio`` -> the multiplier that brings the sum to a number.
+    to_grid: name -> multiplier that brings a sum to the grid of that intermediate.
+    to_x: name -> multiplier that brings the sum with that intermediate on the right (X (I + R),
+        X22 T0, ..) to X's grid.
+    wide: name -> multiplier that brings the same sum to a number.
+
+    For 8 bits ``to_grid``, ``to_x`` and the ``wide`` of joins have the 11 significant bits of the
+    cube's output unit; everything else is float32.
     """
 
     a_inverse: np.ndarray
@@ -315,7 +316,7 @@ class Constants:
                 previous = name
             else:
                 to_grid[name] = fit(p / (exact["A"] * n))
-            to_x[name], wide[name] = fit(1 / p), fit(1 / (n * p))
+            to_x[name], wide[name] = fit(1 / p), np.float32(1 / (n * p))
         return cls(
             (1 / a_scale).astype(np.float32),
             a_scale.astype(np.float32),
