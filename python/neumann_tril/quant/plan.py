@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -92,7 +92,9 @@ class QuantPlan:
     bits: int
     granularity: str
     scales: Mapping[str, Sequence[float]]
-    report: Mapping[str, Any] | None = None
+    report: Mapping[str, Any] | None = field(default=None, compare=False)
+    text: str = field(init=False, repr=False, compare=False)
+    """The plan without its report as compact JSON, as operators take it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.plan, Plan):
@@ -112,6 +114,8 @@ class QuantPlan:
         held = {name: tuple(float(v) for v in self.scales[name]) for name in wanted}
         object.__setattr__(self, "scales", held)
         self._check_scales()
+        # Here, and not when it is first asked for, so that torch.compile finds a plain attribute.
+        object.__setattr__(self, "text", json.dumps(self._fields(), separators=(",", ":")))
 
     def _check_scales(self) -> None:
         counts = {name: len(values) for name, values in self.scales.items()}
@@ -195,11 +199,6 @@ class QuantPlan:
     def to_json(self) -> str:
         """The plan as JSON; :meth:`from_json` reads it."""
         return json.dumps({**self._fields(), "report": self.report}, indent=1)
-
-    @cached_property
-    def text(self) -> str:
-        """The plan without its report as compact JSON, as operators take it."""
-        return json.dumps(self._fields(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> QuantPlan:
