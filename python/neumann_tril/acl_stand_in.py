@@ -36,8 +36,8 @@ def environment(
     Args:
         devices: NPUs that it shows.
         memory_mb: memory of each, in MiB; beyond it allocations fail.
-        delay_us: every task of a stream starts up to so many microseconds late, at random. Errors
-            of ordering and of memory given back too early show only where a device lags behind.
+        delay_us: every task is put on its stream, and starts there, up to so many microseconds
+            late, at random. Errors of ordering, and memory given back too early, show only then.
         seed: of these delays.
         soc: name of the chip, which decides the kernels' architecture and number of cores.
 

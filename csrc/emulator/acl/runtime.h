@@ -47,12 +47,12 @@ __attribute__((format(printf, 2, 3))) aclError fail(aclError code, const char* f
 
 // --- device.cpp
 struct Configuration {
-    uint32_t devices;      // NT_ACL_DEVICES, 1
-    size_t memory;         // NT_ACL_MEMORY_MB of each device, 4096
-    uint64_t delay_us;     // NT_ACL_DELAY_US: every task starts up to this late, 0
-    uint64_t seed;         // NT_ACL_SEED of these delays, 0
-    std::string soc;       // NT_ACL_SOC, Ascend910B4
-    int64_t cube_cores;    // of this chip
+    uint32_t devices;    // NT_ACL_DEVICES, 1
+    size_t memory;       // NT_ACL_MEMORY_MB of each device, 4096
+    uint64_t delay_us;   // NT_ACL_DELAY_US: every task is put on its stream, and starts, so late, 0
+    uint64_t seed;       // NT_ACL_SEED of these delays, 0
+    std::string soc;     // NT_ACL_SOC, Ascend910B4
+    int64_t cube_cores;  // of this chip
     int64_t vector_cores;  // of this chip
 };
 const Configuration& configuration();

@@ -16,6 +16,13 @@ namespace {
 
 std::atomic<int64_t> host_waits{0};
 
+void delay(std::mt19937_64& random) {
+    const uint64_t most = configuration().delay_us;
+    if (most == 0) return;
+    std::uniform_int_distribution<uint64_t> microseconds(0, most);
+    std::this_thread::sleep_for(std::chrono::microseconds(microseconds(random)));
+}
+
 class Stream {
   public:
     Stream(int device, int number)
@@ -71,7 +78,7 @@ class Stream {
             Entry& entry = tasks_.front();  // stays until it is done: then the stream is idle
             const bool run = entry.order || failed_.code == 0;
             lock.unlock();
-            delay();
+            delay(random_);
             Outcome outcome = run ? entry.task() : Outcome{};
             entry.task = nullptr;
             lock.lock();
@@ -79,13 +86,6 @@ class Stream {
             tasks_.pop_front();
             changed_.notify_all();
         }
-    }
-
-    void delay() {
-        const uint64_t most = configuration().delay_us;
-        if (most == 0) return;
-        std::uniform_int_distribution<uint64_t> microseconds(0, most);
-        std::this_thread::sleep_for(std::chrono::microseconds(microseconds(random_)));
     }
 
     const int device_, number_;
@@ -150,6 +150,10 @@ aclError synchronize_device(int milliseconds) {
 }  // namespace
 
 void enqueue(aclrtStream stream, Task task, bool order) {
+    // torch_npu has a thread of its own for this; only where that is slow is it seen who overtakes
+    // it.
+    thread_local std::mt19937_64 random(configuration().seed);
+    delay(random);
     stream_of(stream)->push(std::move(task), order);
 }
 
