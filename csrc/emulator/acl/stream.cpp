@@ -154,7 +154,12 @@ void enqueue(aclrtStream stream, Task task, bool order) {
     // it.
     thread_local std::mt19937_64 random(configuration().seed);
     delay(random);
-    stream_of(stream)->push(std::move(task), order);
+    const std::shared_ptr<Stream> target = stream_of(stream);
+    if (target->device() != current_device()) {
+        stop("a stream of device %d was used by a thread that works on device %d", target->device(),
+             current_device());
+    }
+    target->push(std::move(task), order);
 }
 
 bool is_idle(aclrtStream stream) { return stream_of(stream)->idle(); }
