@@ -92,7 +92,18 @@ def test_library_exports_its_interface_only(library: Path) -> None:
         ["nm", "--dynamic", "--defined-only", str(library)], capture_output=True, text=True
     )
     names = {line.split()[-1] for line in listing.stdout.splitlines()}
-    assert names == {"nt_version", "nt_plan_error", "nt_cpu_isa", "nt_cpu_inverse"}
+    assert names == {
+        "nt_version",
+        "nt_version_string",
+        "nt_plan_error",
+        "nt_plan_named",
+        "nt_chunks_dense",
+        "nt_chunks_time",
+        "nt_chunks_packed",
+        "nt_chunk_table",
+        "nt_cpu_isa",
+        "nt_cpu_inverse",
+    }
 
 
 @pytest.mark.parametrize("size", range(16, 129, 16))
