@@ -24,6 +24,9 @@ typedef struct nt_npu_inversion {
     void* workspace; /* nt_npu_workspace_bytes() bytes, 512-byte aligned; contents do not matter */
 } nt_npu_inversion;
 
+/* NT_VERSION of the library. */
+NT_API int32_t nt_npu_version(void);
+
 /* NULL if the kernels can do it, otherwise the reason (static text). Pointers are not looked at. */
 NT_API const char* nt_npu_refusal(const nt_npu_inversion* inversion);
 
@@ -31,7 +34,7 @@ NT_API const char* nt_npu_refusal(const nt_npu_inversion* inversion);
 NT_API int64_t nt_npu_workspace_bytes(const nt_npu_inversion* inversion);
 
 /*
- * Puts the inversion on the stream (aclrtStream; ignored by the emulator) and returns: no
+ * Puts the inversion on the stream (aclrtStream; without a runtime the emulator ignores it) and returns: no
  * synchronisation, no allocation, no copy. Returns NULL, or the reason why nothing was launched.
  */
 NT_API const char* nt_npu_inverse(const nt_npu_inversion* inversion, void* stream);

@@ -4,7 +4,7 @@ from ._torch_import import import_torch
 
 import_torch()
 
-from . import emulator, reference, testing  # noqa: E402
+from . import acl_stand_in, emulator, npu, reference, testing  # noqa: E402
 from .backend import BackendError, backends  # noqa: E402
 from .operator import Explanation, explain, inverse, solve_tril  # noqa: E402
 from .plan import Plan, plan_for  # noqa: E402
@@ -15,10 +15,12 @@ __all__ = [
     "BackendError",
     "Explanation",
     "Plan",
+    "acl_stand_in",
     "backends",
     "emulator",
     "explain",
     "inverse",
+    "npu",
     "plan_for",
     "reference",
     "solve_tril",

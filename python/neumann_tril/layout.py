@@ -24,9 +24,10 @@ _PACKED = ("thc", "htc")
 
 @dataclass(frozen=True, slots=True)
 class ChunkTable:
-    """The chunks of the packed time axis: ``first_row`` and ``valid_rows``, int64 (N,) on the CPU.
+    """The chunks of the packed time axis: ``first_row`` and ``valid_rows``, int64 (N,).
 
-    ``covers`` says that every row of the time axis belongs to a chunk.
+    On the device of the matrices. ``covers`` says that every row of the time axis is known to belong
+    to a chunk.
     """
 
     first_row: Tensor
@@ -126,29 +127,83 @@ def chunk_table(
     return ChunkTable(first.contiguous(), valid.contiguous(), covers)
 
 
-def fixed_table(length: int, chunk_size: int) -> ChunkTable:
-    """The chunks of one sequence of ``length`` rows."""
-    first = torch.arange(0, length, chunk_size)
-    return ChunkTable(first, (length - first).clamp(max=chunk_size), True)
+def chunk_table_on(
+    device: torch.device,
+    length: int,
+    chunk_size: int,
+    cu_seqlens: Tensor,
+    chunk_indices: Tensor | None,
+) -> ChunkTable:
+    """:func:`chunk_table` on a device, for which the host does not wait.
+
+    Numbers on the CPU are checked there and sent from pinned memory. Numbers on the device are taken
+    as they are; without ``chunk_indices`` such a table has entries for as many chunks as there can
+    be, T // C + N, of which the last have no rows.
+    """
+    given = [t for t in (cu_seqlens, chunk_indices) if t is not None]
+    if device.type == "cpu":
+        return chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
+    if any(t.device.type != "cpu" for t in given):
+        bounds, *indices = (_send(t.detach().long(), device) for t in given)
+        return _unread_table(length, chunk_size, bounds, indices[0] if indices else None)
+    table = chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
+    first, valid = _send(torch.stack([table.first_row, table.valid_rows]), device)
+    return ChunkTable(first, valid, table.covers)
 
 
-def gather_chunks(A: Tensor, table: ChunkTable) -> Tensor:
-    """(B, T, H, C) to (B, H, N, C, C); rows that a chunk does not have are zero."""
+def _send(values: Tensor, device: torch.device) -> Tensor:
+    """To a device, from pinned memory: the host need not wait."""
+    if values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def _unread_table(
+    length: int, chunk_size: int, bounds: Tensor, chunk_indices: Tensor | None
+) -> ChunkTable:
+    """The table of numbers that only their device knows: no shape depends on them."""
+    count = len(bounds) - 1
+    if chunk_indices is not None:
+        sequence, within = chunk_indices.unbind(1)
+    elif count == 0:
+        sequence = within = bounds[:0]
+    else:
+        chunks = (bounds[1:] - bounds[:-1] + (chunk_size - 1)) // chunk_size
+        ends = chunks.cumsum(0)
+        entry = torch.arange(length // chunk_size + count, device=bounds.device)
+        sequence = torch.searchsorted(ends, entry, right=True).clamp(max=count - 1)
+        within = entry - (ends - chunks).index_select(0, sequence)
+    first = bounds.index_select(0, sequence) + within * chunk_size
+    valid = (bounds.index_select(0, sequence + 1) - first).clamp(0, chunk_size)
+    return ChunkTable(first, valid, False)
+
+
+def gather_chunks(A: Tensor, table: ChunkTable | None) -> Tensor:
+    """(B, T, H, C) to (B, H, N, C, C); rows that a chunk does not have are zero.
+
+    Without a table chunk n has the rows from n C on.
+    """
     batch, length, heads, chunk_size = A.shape
-    rows = table.first_row[:, None] + torch.arange(chunk_size)
-    present = torch.arange(chunk_size) < table.valid_rows[:, None]
-    index = torch.where(present, rows, 0).flatten().to(A.device)
-    if length == 0:
-        return A.new_zeros(batch, heads, 0, chunk_size, chunk_size)
-    picked = A.index_select(1, index).unflatten(1, (-1, chunk_size)).permute(0, 3, 1, 2, 4)
-    return torch.where(present[..., None].to(A.device), picked, 0)
+    rows = -(-length // chunk_size) * chunk_size if table is None else length + 1
+    padded = A.new_zeros(batch, rows, heads, chunk_size)
+    padded[:, :length] = A
+    if table is not None:
+        padded = padded.index_select(1, _rows(table, length, chunk_size))
+    return padded.unflatten(1, (-1, chunk_size)).permute(0, 3, 1, 2, 4)
 
 
-def scatter_chunks(X: Tensor, table: ChunkTable, out: Tensor) -> None:
-    """(B, H, N, C, C) into the rows of ``out``, (B, T, H, C); other rows are left alone."""
-    chunk_size = X.shape[-1]
-    rows = table.first_row[:, None] + torch.arange(chunk_size)
-    present = (torch.arange(chunk_size) < table.valid_rows[:, None]).flatten()
-    index = rows.flatten()[present].to(out.device)
-    values = X.permute(0, 2, 3, 1, 4).flatten(1, 2)[:, present.to(out.device)]
-    out.index_copy_(1, index, values.to(out.dtype))
+def join_chunks(X: Tensor, table: ChunkTable | None, length: int) -> Tensor:
+    """The opposite of :func:`gather_chunks`; rows that belong to no chunk are zero."""
+    batch, heads, _, _, chunk_size = X.shape
+    rows = X.permute(0, 2, 3, 1, 4).flatten(1, 2)
+    if table is not None:
+        joined = X.new_zeros(batch, length + 1, heads, chunk_size)
+        rows = joined.index_copy_(1, _rows(table, length, chunk_size), rows)
+    return rows[:, :length]
+
+
+def _rows(table: ChunkTable, length: int, chunk_size: int) -> Tensor:
+    """Every chunk's C rows; ``length``, one row behind the last, stands for those it lacks."""
+    row = torch.arange(chunk_size, device=table.first_row.device)
+    absent = row >= table.valid_rows[:, None]
+    return (table.first_row[:, None] + row).masked_fill(absent, length).flatten()

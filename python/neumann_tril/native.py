@@ -104,12 +104,13 @@ def _plan_struct(plan: Plan) -> PlanStruct:
 
 def dense_chunks(A: Tensor, X: Tensor) -> Chunks:
     """The matrices of A and X, both (..., C, C) with at most 8 batch dimensions."""
-    return _dense_chunks(A.shape, A.stride(), X.stride())
+    return dense_chunks_of(A.shape, A.stride(), X.stride())
 
 
 # Remembered, because filling the structure takes longer than a small inversion.
 @lru_cache(maxsize=256)
-def _dense_chunks(shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...]) -> Chunks:
+def dense_chunks_of(shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...]) -> Chunks:
+    """The same by the shape of A and X and their strides."""
     dims = len(shape) - 2
     chunks = Chunks(dims=dims, chunk_dim=-1)
     if dims:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import backend as _backend
 from .backend import BACKENDS, BackendError, Request, Resolved
-from .layout import check_layout, chunk_table, fixed_table, gather_chunks, scatter_chunks, time_view
+from .layout import ChunkTable, check_layout, chunk_table_on, gather_chunks, join_chunks, time_view
 from .plan import Plan, check_chunk_size
 
 __all__ = ["Explanation", "explain", "inverse", "register_kernels", "solve_tril"]
@@ -117,6 +117,15 @@ def _inverse_out_kernel(
         call.backend.run_dense(A, out, call.plan, call.compute_dtype)
 
 
+def _chunk_table(
+    view: Tensor, cu_seqlens: Tensor | None, chunk_indices: Tensor | None
+) -> ChunkTable | None:
+    """The table of a tensor seen as (B, T, H, C), on its device; None without packed sequences."""
+    if cu_seqlens is None:
+        return None
+    return chunk_table_on(view.device, view.shape[1], view.shape[3], cu_seqlens, chunk_indices)
+
+
 def _solve_tril_kernel(
     A: Tensor,
     cu_seqlens: Tensor | None,
@@ -131,9 +140,7 @@ def _solve_tril_kernel(
     check_chunk_size(A.shape[-1])
     call = _resolve(A, plan, output_dtype, compute_dtype, backend)
     view = time_view(A, layout)
-    table = None
-    if cu_seqlens is not None:
-        table = chunk_table(view.shape[1], A.shape[-1], cu_seqlens, chunk_indices)
+    table = _chunk_table(view, cu_seqlens, chunk_indices)
     allocate = torch.empty if table is None or table.covers else torch.zeros
     X = allocate(A.shape, dtype=call.output_dtype, device=A.device)
     if A.numel():
@@ -150,15 +157,11 @@ def _solve_tril_backward_kernel(
     layout: str,
 ) -> Tensor:
     x, g = time_view(X, layout), time_view(grad, layout)
-    length, chunk_size = x.shape[1], x.shape[3]
-    if cu_seqlens is None:
-        table = fixed_table(length, chunk_size)
-    else:
-        table = chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
-    dA = torch.zeros(X.shape, dtype=dtype, device=X.device)
+    dA = torch.empty(X.shape, dtype=dtype, device=X.device)
     if X.numel():
+        table = _chunk_table(x, cu_seqlens, chunk_indices)
         chunks = _input_gradient(gather_chunks(x, table), gather_chunks(g, table))
-        scatter_chunks(chunks, table, time_view(dA, layout))
+        time_view(dA, layout).copy_(join_chunks(chunks, table, x.shape[1]))
     return dA
 
 
