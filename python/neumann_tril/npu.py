@@ -89,7 +89,9 @@ def library(arch: str) -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
-        raise BackendError(f"the NPU library {path} does not load with this CANN: {error}") from error
+        raise BackendError(
+            f"the NPU library {path} does not load with this CANN: {error}"
+        ) from error
     version = loaded.nt_npu_version() if hasattr(loaded, "nt_npu_version") else None
     if version != VERSION:
         raise BackendError(
