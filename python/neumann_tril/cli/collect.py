@@ -107,6 +107,8 @@ def _verdict(section: dict[str, Any]) -> str:
 def _markdown(figures: dict[str, Any]) -> Iterator[str]:
     sections = figures["sections"]
     yield f"# neumann-tril {figures['version']} on {figures['device']}, {figures['date']}\n"
+    if stand_in := sections["installation"].get("stand_in"):
+        yield f"**No NPU: the runtime is a stand-in ({stand_in}); its times mean nothing.**\n"
     for name, section in sections.items():
         yield f"- {name}: {_verdict(section)}"
     for name, section in sections.items():

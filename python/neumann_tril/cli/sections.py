@@ -1,7 +1,7 @@
 """The sections of `python -m neumann_tril report`, each run in a process of its own.
 
-A process for each, because after a kernel has failed torch_npu may go on with memory that nobody has
-written, and because a kernel may hang or crash.
+A process for each, because after a kernel has failed torch_npu may go on with memory that nobody
+has written, and because a kernel may hang or crash.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import emulator, inverse, reference, solve_tril, testing
+from .. import emulator, inverse, npu, reference, solve_tril, testing
 from ..benchmark import medians
 from ..native import dense_chunks
 from ..plan import Plan, plan_for
@@ -70,6 +70,7 @@ def installation(request: Request) -> dict[str, Any]:
         command(["doctor", "--json", str(file)])
         found: dict[str, Any] = json.loads(file.read_text())
     found |= {"versions": _version_files(), "npu-smi": _npu_smi(), "chips": _chips(request)}
+    found["stand_in"] = npu.stand_in()
     found["variables"] = {
         name: value for name, value in os.environ.items() if name.startswith("ASCEND")
     }
@@ -102,11 +103,11 @@ def _npu_smi() -> str:
 def _chips(request: Request) -> list[dict[str, Any]]:
     if request.device != "npu":
         return []
-    npu: Any = torch.npu  # type: ignore[attr-defined]
+    torch_npu: Any = torch.npu  # type: ignore[attr-defined]
     names = ("name", "total_memory", "cube_core_num", "vector_core_num")
     return [
-        {name: getattr(npu.get_device_properties(n), name, None) for name in names}
-        for n in range(npu.device_count())
+        {name: getattr(torch_npu.get_device_properties(n), name, None) for name in names}
+        for n in range(torch_npu.device_count())
     ]
 
 
@@ -265,17 +266,17 @@ def _host_seconds(call: Callable[[], object]) -> float:
 
 def _device_seconds(call: Callable[[], object]) -> float:
     """Median over calls of the time between two events around it on the current stream."""
-    npu: Any = torch.npu  # type: ignore[attr-defined]
+    torch_npu: Any = torch.npu  # type: ignore[attr-defined]
     for _ in range(WARM_UP):
         call()
-    npu.synchronize()
+    torch_npu.synchronize()
     pairs = []
     for _ in range(ROUNDS):
-        pairs.append([npu.Event(enable_timing=True) for _ in range(2)])
+        pairs.append([torch_npu.Event(enable_timing=True) for _ in range(2)])
         pairs[-1][0].record()
         call()
         pairs[-1][1].record()
-    npu.synchronize()
+    torch_npu.synchronize()
     milliseconds: list[float] = [start.elapsed_time(end) for start, end in pairs]
     return statistics.median(milliseconds) / 1e3
 
