@@ -23,6 +23,7 @@ nt_add_stand_in(ascendcl
     ${NT_ACL_DIR}/event.cpp
     ${NT_ACL_DIR}/link_only.cpp
     ${NT_ACL_DIR}/memory.cpp
+    ${NT_ACL_DIR}/stop.cpp
     ${NT_ACL_DIR}/stream.cpp)
 
 # Names under which torch_npu looks for parts of the same runtime.
@@ -30,6 +31,11 @@ foreach(NT_NAME hccl acl_op_compiler ge_runner graph acl_tdt_channel)
     nt_add_stand_in(${NT_NAME} ${NT_ACL_DIR}/alias.cpp)
     target_link_libraries(nt_stand_in_${NT_NAME} PRIVATE -Wl,--no-as-needed nt_stand_in_ascendcl)
 endforeach()
+
+# Operators of torch's.
+nt_add_stand_in(opapi ${NT_ACL_DIR}/operators.cpp ${NT_ACL_DIR}/stop.cpp ${NT_ACL_DIR}/tensor.cpp)
+target_include_directories(nt_stand_in_opapi PRIVATE ${PROJECT_SOURCE_DIR}/csrc/emulator)
+target_link_libraries(nt_stand_in_opapi PRIVATE nt_stand_in_ascendcl)
 
 # The NPU library, by its own name.
 foreach(NT_ARCH 2201 3510)

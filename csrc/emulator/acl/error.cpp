@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <cstdlib>
 
 #include "runtime.h"
 
@@ -18,16 +17,6 @@ std::string format_text(const char* format, va_list arguments) {
 }
 
 }  // namespace
-
-void stop(const char* format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    const std::string text = format_text(format, arguments);
-    va_end(arguments);
-    // A thread of torch_npu's would swallow an exception, and its tensors keep what was in memory.
-    std::fprintf(stderr, "stand-in Ascend runtime: %s\n", text.c_str());
-    std::abort();
-}
 
 aclError fail(aclError code, const char* format, ...) {
     va_list arguments;

@@ -5,7 +5,9 @@
 //     memory.cpp    device and pinned memory: accounted, poisoned, bounds of every copy checked
 //     stream.cpp    a stream is a thread that runs its tasks in order, late if it is told to
 //     event.cpp     events on streams
-//     error.cpp     error codes and their texts; what is not modelled ends the process
+//     error.cpp     error codes and their texts
+//     stop.cpp      what is not modelled ends the process
+//     operators.cpp those of torch's operators that this project's host code calls
 //     link_only.cpp functions that torch_npu must find when it is loaded, but does not call here
 //
 // It is about the host's side alone: nothing here says how a device behaves.
@@ -36,8 +38,10 @@ constexpr aclError kOutOfMemory = 207001;
 constexpr aclError kTimeout = 507046;
 constexpr aclError kKernelError = 507015;
 
-// --- error.cpp
+// --- stop.cpp
 [[noreturn]] __attribute__((format(printf, 1, 2))) void stop(const char* format, ...);
+
+// --- error.cpp
 // Keeps the text for aclGetRecentErrMsg() of this thread and returns the code.
 __attribute__((format(printf, 2, 3))) aclError fail(aclError code, const char* format, ...);
 
