@@ -160,6 +160,9 @@ int main() {
     nt_chunks packed;
     CHECK(nt_chunks_packed(&packed, 32, NT_BTHC, 75, 3, 4, &table, &table) == nullptr);
     Compare({{75, 3, 32}, "thc"}, packed, {0, 40, 40, 75});
+    CHECK(nt_chunks_packed(&packed, 32, NT_BHTC, 75, 3, 4, &table, &table) == nullptr);
+    Compare({{3, 75, 32}, "htc", "exact", "", "", ge::DT_BF16, ge::DT_BF16}, packed,
+            {0, 40, 40, 75});
     CHECK(nt_chunks_packed(&packed, 32, NT_BHTC, 75, 3, 0, &table, &table) == nullptr);
     Compare({{3, 75, 32}, "htc"}, packed, {0});  // no sequences
     std::printf("%s\n", failures != 0 ? "failed" : "passed");

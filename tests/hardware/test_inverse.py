@@ -19,7 +19,6 @@ from neumann_tril.cli.sections import TOLERANCE_DB, Request
 SIZES = (16, 32, 64, 128)
 OPERANDS = (torch.float16, torch.bfloat16)
 REGIME = "qwen3.5-0.8b rho 0.7"
-BATCH = 40  # more than the cores take in one round, for every chunk size
 
 
 def inverted(device: Request, A: Tensor, plan: str | Plan = "exact", **options: Any) -> Tensor:
@@ -32,7 +31,7 @@ def inverted(device: Request, A: Tensor, plan: str | Plan = "exact", **options: 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ["exact", "fast", "paper"])
 def test_named_plans(device: Request, name: str, size: int, operand: torch.dtype) -> None:
-    A = testing.chunk_matrices(REGIME, size, BATCH, dtype=operand)
+    A = testing.chunk_matrices(REGIME, size, device.matrices[0], dtype=operand)
     plan, truth = plan_for(size, name, operand), testing.truth(A)
     X = inverted(device, A, plan, compute_dtype=operand)
     expected = reference.inverse(A, plan, operand)
@@ -42,7 +41,7 @@ def test_named_plans(device: Request, name: str, size: int, operand: torch.dtype
 
 @pytest.mark.parametrize("regime", ["qwen3-next rho 0.95", "beta 2 rho 0.999", "no decay rho 0.95"])
 def test_hard_regimes(device: Request, regime: str) -> None:
-    A = testing.chunk_matrices(regime, 64, BATCH, dtype=torch.float16)
+    A = testing.chunk_matrices(regime, 64, device.matrices[0], dtype=torch.float16)
     truth = testing.truth(A)
     X = inverted(device, A)
     expected = reference.inverse(A, "exact", torch.float16)
@@ -104,11 +103,12 @@ def test_strides(device: Request) -> None:
 
 
 def test_the_batch_around_a_matrix_changes_no_bit(device: Request) -> None:
+    count = device.matrices[0]
     for size in SIZES:
-        A = testing.chunk_matrices(REGIME, size, BATCH, dtype=torch.float16)
+        A = testing.chunk_matrices(REGIME, size, count, dtype=torch.float16)
         X = inverted(device, A)
         assert torch.equal(inverted(device, A), X)
-        for first, last in ((0, 1), (7, 12), (BATCH - 1, BATCH)):
+        for first, last in ((0, 1), (7, 12), (count - 1, count)):
             assert torch.equal(inverted(device, A[first:last]), X[first:last])
 
 
@@ -145,7 +145,8 @@ def test_streams(device: Request) -> None:
         pytest.skip("the emulator has no streams")
     npu: Any = torch.npu  # type: ignore[attr-defined]
     batches = [
-        testing.chunk_matrices(REGIME, 64, BATCH, dtype=torch.float16, seed=n) for n in range(4)
+        testing.chunk_matrices(REGIME, 64, device.matrices[0], dtype=torch.float16, seed=n)
+        for n in range(4)
     ]
     expected = [inverted(device, A) for A in batches]
     given = [device.move(A) for A in batches]

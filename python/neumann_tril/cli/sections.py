@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import statistics
@@ -80,8 +81,10 @@ def installation(request: Request) -> dict[str, Any]:
 def _version_files() -> dict[str, str]:
     """First lines that name a version, of the files in which CANN and the driver keep theirs."""
     cann = os.environ.get("ASCEND_HOME_PATH", "/usr/local/Ascend/ascend-toolkit/latest")
+    system = f"{platform.machine()}-linux"
+    packages = ("version.cfg", "compiler/version.info", f"{system}/ascend_toolkit_install.info")
     places = [
-        *(Path(cann) / name for name in ("version.cfg", "compiler/version.info")),
+        *(Path(cann) / name for name in packages),
         *(Path("/usr/local/Ascend") / name / "version.info" for name in ("driver", "firmware")),
     ]
     found = {}
