@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
 PACKAGE = CSRC / "ascendc" / "package"
 TESTS = Path(__file__).parent
+CMAKE = shutil.which("cmake")
 COMPILER = shutil.which("c++") or shutil.which("g++")
 UNAVAILABLE = EmulatorBackend().unavailable()
 
@@ -90,18 +91,53 @@ def test_kernel_entry_on_the_emulator(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_build_names_what_there_is() -> None:
-    """CMake cannot be run without CANN; the names it relies on can be checked."""
-    build = (PACKAGE / "CMakeLists.txt").read_text()
-    operator = (PACKAGE / "operator.cpp").read_text()
-    (registered,) = re.findall(r"OP_ADD\((\w+)\)", operator)
-    (built,) = re.findall(r"OP_TYPE (\w+)", build)
-    (kernel,) = re.findall(r"KERNEL_FILE (\w+)\.cpp", build)
-    assert registered == built
-    # The framework finds the entry by the operator's type in snake case.
-    assert kernel == re.sub(r"(?<=[a-z])([A-Z])", r"_\1", registered).lower()
-    assert f" {kernel}(" in (PACKAGE / f"{kernel}.cpp").read_text()
-    chips = set(re.findall(r'AddConfig\("(\w+)"\)', operator))
-    assert chips == set(re.findall(r"set\(ASCEND_COMPUTE_UNIT ([\w ]+)\)", build)[0].split())
+def calls_of_the_build(build: Path, *settings: str) -> list[list[str]]:
+    """Function and arguments of every call to CANN's functions, with a stand-in for them."""
+    modules = f"-DCMAKE_MODULE_PATH={TESTS / 'standin' / 'cmake'}"
+    command = [str(CMAKE), "-S", str(PACKAGE), "-B", str(build), modules, *settings]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [line.split(";") for line in (build / "calls.txt").read_text().splitlines()]
+
+
+def between(call: list[str], first: str, last: str | None = None) -> list[str]:
+    """The arguments behind a keyword, up to another one."""
+    start = call.index(first) + 1
+    return call[start : None if last is None else call.index(last)]
+
+
+@pytest.mark.skipif(CMAKE is None, reason="needs cmake")
+def test_what_the_build_asks_of_cann(tmp_path: Path) -> None:
+    calls = calls_of_the_build(tmp_path)
+    named = {call[0]: call for call in calls}
+    libraries = [call for call in calls if call[0] == "npu_op_library"]
+    host = between(named["npu_op_code_gen"], "SRC", "PACKAGE")
+    assert {Path(source).name for source in host} >= {"operator.cpp", "tiling.cpp", "plan.cpp"}
+    for source in host:
+        assert Path(source).is_file() and ".." not in source
+    tiling = next(call for call in libraries if call[2] == "TILING")
+    assert tiling[3:] == host
+    assert {call[2] for call in libraries} == {"ACLNN", "TILING", "GRAPH"}
+    packed = between(named["npu_op_package_add"], "LIBRARY")
+    assert set(packed) == {call[1] for call in libraries} | {named["npu_op_kernel_library"][1]}
+
+    options = between(named["npu_op_kernel_options"], "OPTIONS")
     # The compiler must not add synchronisation to kernels that synchronise themselves.
-    assert "--cce-auto-sync=off" in build
+    assert "--cce-auto-sync=off" in options
+    folders = [Path(option[2:]) for option in options if option.startswith("-I")]
+    for header in ("inverse.h", "neumann_tril/plan.h"):
+        assert any((folder / header).is_file() for folder in folders)
+
+
+@pytest.mark.skipif(CMAKE is None, reason="needs cmake")
+def test_the_framework_finds_the_kernel(tmp_path: Path) -> None:
+    """By the operator's type in snake case, which names the file and its entry."""
+    calls = calls_of_the_build(tmp_path)
+    (sources,) = [call for call in calls if call[0] == "npu_op_kernel_sources"]
+    (built,) = between(sources, "OP_TYPE", "KERNEL_FILE")
+    (file,) = between(sources, "KERNEL_FILE")
+    (registered,) = re.findall(r"OP_ADD\((\w+)\)", (PACKAGE / "operator.cpp").read_text())
+    assert registered == built
+    kernel = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", registered).lower()
+    assert file == f"{kernel}.cpp"
+    assert f" {kernel}(" in (PACKAGE / file).read_text()
