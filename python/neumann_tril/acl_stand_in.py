@@ -52,6 +52,7 @@ def environment(
     return {
         "LD_LIBRARY_PATH": os.pathsep.join(paths),
         LIBRARY_VARIABLE: str(FOLDER),
+        "TORCH_DEVICE_BACKEND_AUTOLOAD": "1",
         "NT_ACL_DEVICES": str(devices),
         "NT_ACL_MEMORY_MB": str(memory_mb),
         "NT_ACL_DELAY_US": str(delay_us),

@@ -26,8 +26,8 @@ _PACKED = ("thc", "htc")
 class ChunkTable:
     """The chunks of the packed time axis: ``first_row`` and ``valid_rows``, int64 (N,).
 
-    On the device of the matrices. ``covers`` says that every row of the time axis is known to belong
-    to a chunk.
+    On the device of the matrices. ``covers``: every row of the time axis is known to belong to a
+    chunk.
     """
 
     first_row: Tensor
@@ -136,9 +136,9 @@ def chunk_table_on(
 ) -> ChunkTable:
     """:func:`chunk_table` on a device, for which the host does not wait.
 
-    Numbers on the CPU are checked there and sent from pinned memory. Numbers on the device are taken
-    as they are; without ``chunk_indices`` such a table has entries for as many chunks as there can
-    be, T // C + N, of which the last have no rows.
+    Numbers on the CPU are checked there and sent from pinned memory. Numbers on the device are
+    taken as they are; without ``chunk_indices`` such a table has entries for as many chunks as
+    there can be, T // C + N, of which the last have no rows.
     """
     given = [t for t in (cu_seqlens, chunk_indices) if t is not None]
     if device.type == "cpu":
@@ -184,12 +184,13 @@ def gather_chunks(A: Tensor, table: ChunkTable | None) -> Tensor:
     Without a table chunk n has the rows from n C on.
     """
     batch, length, heads, chunk_size = A.shape
-    rows = -(-length // chunk_size) * chunk_size if table is None else length + 1
-    padded = A.new_zeros(batch, rows, heads, chunk_size)
+    count = -(-length // chunk_size) if table is None else len(table.first_row)
+    rows = count * chunk_size if table is None else length + 1
+    padded: Tensor = A.new_zeros(batch, rows, heads, chunk_size)
     padded[:, :length] = A
     if table is not None:
         padded = padded.index_select(1, _rows(table, length, chunk_size))
-    return padded.unflatten(1, (-1, chunk_size)).permute(0, 3, 1, 2, 4)
+    return padded.view(batch, count, chunk_size, heads, chunk_size).permute(0, 3, 1, 2, 4)
 
 
 def join_chunks(X: Tensor, table: ChunkTable | None, length: int) -> Tensor:

@@ -26,16 +26,14 @@ from .native import (
     DTYPE_CODES,
     MAX_DIMS,
     VERSION,
-    Chunks,
     PlanStruct,
-    dense_chunks,
     dense_chunks_of,
-    time_chunks,
+    time_chunks_of,
 )
 from .operator import register_kernels
 from .plan import Plan
 
-__all__ = ["LIBRARY_VARIABLE", "architecture", "library", "library_path", "stand_in"]
+__all__ = ["LIBRARY_VARIABLE", "architecture", "devices", "library", "library_path", "stand_in"]
 
 LIBRARY_VARIABLE = "NEUMANN_TRIL_NPU_LIBRARY"
 """Environment variable with the NPU library, or the folder that holds it."""
@@ -99,7 +97,7 @@ def library(arch: str) -> ctypes.CDLL:
         )
     for name in ("nt_npu_inverse", "nt_npu_refusal"):
         getattr(loaded, name).restype = ctypes.c_char_p
-    loaded.nt_npu_inverse.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    loaded.nt_npu_inverse.argtypes = [ctypes.POINTER(Inversion), ctypes.c_void_p]
     loaded.nt_npu_workspace_bytes.restype = ctypes.c_int64
     return loaded
 
@@ -126,6 +124,22 @@ def _torch_npu_missing() -> str | None:
     return "torch_npu is installed, but this process has not imported it"
 
 
+def devices() -> str:
+    """The NPUs that this process sees, and their runtime; or why it sees none."""
+    missing = _torch_npu_missing()
+    if missing is not None:
+        return f"none: {missing}"
+    count = torch.npu.device_count()  # type: ignore[attr-defined]
+    if count == 0:
+        return f"none: {_NO_DEVICE}"
+    properties = torch.npu.get_device_properties(0)  # type: ignore[attr-defined]
+    shown = f"{count} x {properties.name}, {properties.cube_core_num} cube cores"
+    return f"{shown} (no NPU: {stand_in()})" if stand_in() else shown
+
+
+_NO_DEVICE = "torch_npu finds no device"
+
+
 @dataclass(frozen=True, slots=True)
 class _Device:
     """One NPU: its kernels, and how many cube cores they may use."""
@@ -150,49 +164,71 @@ def _runtime() -> tuple[Callable[[], int], Callable[[int], int]]:
 
 @lru_cache(maxsize=256)
 def _prepared(
-    device: int,
+    index: int,
     plan: Plan,
-    chunks: bytes,
+    compute_dtype: torch.dtype,
     a_dtype: torch.dtype,
     x_dtype: torch.dtype,
-    compute_dtype: torch.dtype,
-) -> tuple[Inversion, int]:
-    """Everything of a call but its pointers, and the bytes of workspace it needs.
+    shape: tuple[int, ...],
+    a_strides: tuple[int, ...],
+    x_strides: tuple[int, ...],
+    count: int | None,
+) -> tuple[Callable[..., bytes | None], Inversion, int]:
+    """The launch on a device, everything of its argument but pointers, and bytes of workspace.
+
+    ``count`` is the number of chunks on the time axis of (B, T, H, C), or None for (..., C, C).
 
     Raises:
         ValueError: the kernels refuse it; the text says why.
     """
-    found = _device(device)
+    device = _device(index)
+    if count is None:
+        chunks = dense_chunks_of(shape, a_strides, x_strides)
+    else:
+        chunks = time_chunks_of(shape, a_strides, x_strides, count)
     inversion = Inversion(
         plan=PlanStruct(*plan.to_ints()),
-        chunks=Chunks.from_buffer_copy(chunks),
+        chunks=chunks,
         a_dtype=DTYPE_CODES[a_dtype],
         x_dtype=DTYPE_CODES[x_dtype],
         compute_dtype=DTYPE_CODES[compute_dtype],
-        cube_cores=found.cube_cores,
+        cube_cores=device.cube_cores,
     )
-    refusal = found.library.nt_npu_refusal(ctypes.byref(inversion))
+    refusal = device.library.nt_npu_refusal(ctypes.byref(inversion))
     if refusal is not None:
         raise ValueError(refusal.decode())
-    return inversion, found.library.nt_npu_workspace_bytes(ctypes.byref(inversion))
+    size = device.library.nt_npu_workspace_bytes(ctypes.byref(inversion))
+    return device.library.nt_npu_inverse, inversion, size + _ALIGNMENT if size else 0
 
 
-def _launch(A: Tensor, X: Tensor, plan: Plan, compute_dtype: torch.dtype, chunks: Chunks) -> None:
-    """Put the inversion on the current stream of A's device; the host waits for nothing."""
-    current_device, raw_stream = _runtime()
-    index = A.device.index
+def _launch(
+    A: Tensor,
+    X: Tensor,
+    plan: Plan,
+    compute_dtype: torch.dtype,
+    count: int | None,
+    table: ChunkTable | None = None,
+) -> None:
+    """Put the inversion on the current stream of A's device; the host does not wait for it."""
+    current_device, current_stream = _runtime()
+    device = A.device
+    index = device.index
     if index != current_device():
         with torch.npu.device(index):  # type: ignore[attr-defined]
-            return _launch(A, X, plan, compute_dtype, chunks)
-    prepared, size = _prepared(index, plan, bytes(chunks), A.dtype, X.dtype, compute_dtype)
+            return _launch(A, X, plan, compute_dtype, count, table)
+    launch, prepared, size = _prepared(
+        index, plan, compute_dtype, A.dtype, X.dtype, A.shape, A.stride(), X.stride(), count
+    )
     inversion = Inversion.from_buffer_copy(prepared)
     inversion.a, inversion.x = A.data_ptr(), X.data_ptr()
+    if table is not None:
+        inversion.chunks.first_row = table.first_row.data_ptr()
+        inversion.chunks.valid_rows = table.valid_rows.data_ptr()
     if size:
         # Goes back to the allocator at once, which hands it out again on this stream only.
-        workspace = torch.empty(size + _ALIGNMENT, dtype=torch.uint8, device=A.device)
+        workspace = torch.empty(size, dtype=torch.uint8, device=device)
         inversion.workspace = -(-workspace.data_ptr() // _ALIGNMENT) * _ALIGNMENT
-    stream = raw_stream(index)
-    refusal = _device(index).library.nt_npu_inverse(ctypes.byref(inversion), stream)
+    refusal = launch(inversion, current_stream(index))
     if refusal is not None:
         raise ValueError(refusal.decode())
 
@@ -216,7 +252,7 @@ class NpuBackend:
         if missing is not None:
             return missing
         if not torch.npu.is_available():  # type: ignore[attr-defined]
-            return "torch_npu finds no device"
+            return _NO_DEVICE
         try:
             _device(torch.npu.current_device())  # type: ignore[attr-defined]
         except BackendError as error:
@@ -253,7 +289,7 @@ class NpuBackend:
         A = _with_unit_columns(A)
         fits = X.stride(-1) == 1 and X.stride(-2) >= X.shape[-1]
         out = X if fits else torch.empty(X.shape, dtype=X.dtype, device=X.device)
-        _launch(A, out, plan, compute_dtype, dense_chunks(A, out))
+        _launch(A, out, plan, compute_dtype, None)
         if out is not X:
             X.copy_(out)
 
@@ -266,7 +302,8 @@ class NpuBackend:
         table: ChunkTable | None,
     ) -> None:
         A = _with_unit_columns(A)
-        _launch(A, X, plan, compute_dtype, time_chunks(A, X, table))
+        count = -(-A.shape[1] // A.shape[3]) if table is None else len(table.first_row)
+        _launch(A, X, plan, compute_dtype, count, table)
 
 
 register(NpuBackend())

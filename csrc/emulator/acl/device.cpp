@@ -92,7 +92,7 @@ aclError need_device(int& device) {
 using namespace acl_stand_in;
 
 NT_EXPORT const char* nt_acl_stand_in(void) {
-    return "neumann-tril's stand-in for the Ascend runtime: shows the host's side, is no device";
+    return "neumann-tril's stand-in for the Ascend runtime, which shows the host's side alone";
 }
 
 NT_EXPORT aclError aclInit(const char* configPath) {
