@@ -23,7 +23,8 @@ extern "C" {
 #define NT_VERSION_STRING "0.1.0" /* of the library */
 #define NT_MAX_DIMS 8
 
-enum { NT_FLOAT16 = 0, NT_BFLOAT16 = 1, NT_FLOAT32 = 2, NT_FLOAT64 = 3 };
+/* The integers are codes of a quantised inverse, neumann_tril_quant.h. */
+enum { NT_FLOAT16 = 0, NT_BFLOAT16 = 1, NT_FLOAT32 = 2, NT_FLOAT64 = 3, NT_INT8 = 4, NT_INT16 = 5 };
 
 /* (B, T, H, C) and (B, H, T, C): row t of a chunk holds its C columns. */
 enum { NT_BTHC = 0, NT_BHTC = 1 };
