@@ -63,7 +63,7 @@ def test_a_failing_section_leaves_the_others_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcomes = {
-        "installation": {"ok": True, "found": {}, "backends": {}, "versions": {}, "chips": []},
+        "installation": {"ok": True, "found": {}, "backends": {}, "versions": {}},
         "accuracy": {"ok": True, "rows": []},
         "layouts": {"ok": True, "rows": [{"layout": "thc", "packed": True, "ok": False}]},
     }
@@ -110,7 +110,7 @@ def test_a_wrong_result_is_noticed() -> None:
 
 
 def test_a_stand_in_is_named(tmp_path: Path) -> None:
-    installed = {"ok": True, "found": {}, "backends": {}, "versions": {}, "chips": []}
+    installed = {"ok": True, "found": {}, "backends": {}, "versions": {}}
     report = {
         "version": "1",
         "date": "today",

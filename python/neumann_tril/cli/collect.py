@@ -135,8 +135,6 @@ def _installation(section: dict[str, Any]) -> Iterator[str]:
     versions = section["versions"]
     for name, value in {**section["found"], **section["backends"], **versions}.items():
         yield _row(name, str(value).replace("\n", " ").replace("|", "/"))
-    for chip in section["chips"]:
-        yield _row("chip", ", ".join(f"{name} {value}" for name, value in chip.items()))
 
 
 def _accuracy(section: dict[str, Any]) -> Iterator[str]:

@@ -70,7 +70,7 @@ def installation(request: Request) -> dict[str, Any]:
         file = Path(folder) / "doctor.json"
         command(["doctor", "--json", str(file)])
         found: dict[str, Any] = json.loads(file.read_text())
-    found |= {"versions": _version_files(), "npu-smi": _npu_smi(), "chips": _chips(request)}
+    found |= {"versions": _version_files(), "npu-smi": _npu_smi()}
     found["stand_in"] = npu.stand_in()
     found["variables"] = {
         name: value for name, value in os.environ.items() if name.startswith("ASCEND")
@@ -101,17 +101,6 @@ def _npu_smi() -> str:
         return "not found"
     done = subprocess.run([command, "info"], capture_output=True, text=True, timeout=60)
     return done.stdout or done.stderr
-
-
-def _chips(request: Request) -> list[dict[str, Any]]:
-    if request.device != "npu":
-        return []
-    torch_npu: Any = torch.npu  # type: ignore[attr-defined]
-    names = ("name", "total_memory", "cube_core_num", "vector_core_num")
-    return [
-        {name: getattr(torch_npu.get_device_properties(n), name, None) for name in names}
-        for n in range(torch_npu.device_count())
-    ]
 
 
 # --- accuracy ----------------------------------------------------------------------------------
