@@ -53,8 +53,10 @@ def _plain_states() -> frozenset[int]:
 
 @cache
 def _plain_keys(device: str) -> frozenset[int]:
-    """The keys of an ordinary tensor, made with and without inference mode."""
-    found = set()
+    """The keys of an ordinary tensor, made with and without inference mode, if there are kernels."""
+    found: set[int] = set()
+    if device not in ("cpu", "npu"):
+        return frozenset()
     for inference in (False, True):
         with torch.inference_mode(inference):
             found.add(torch._C._dispatch_keys(torch.empty(0, device=device)).raw_repr())
