@@ -33,4 +33,4 @@ def device(request: pytest.FixtureRequest) -> Request:
     found = neumann_tril.backends()[name]
     assert found == "available", found
     # On an NPU more matrices than its cores take in one round, whatever the chunk size.
-    return Request(name, (16, 32, 64, 128), (1024 if name == "npu" else 20,))
+    return Request(name, (16, 32, 64, 128), (1024 if name == "npu" else 8,))

@@ -108,7 +108,7 @@ def test_the_batch_around_a_matrix_changes_no_bit(device: Request) -> None:
         A = testing.chunk_matrices(REGIME, size, count, dtype=torch.float16)
         X = inverted(device, A)
         assert torch.equal(inverted(device, A), X)
-        for first, last in ((0, 1), (7, 12), (count - 1, count)):
+        for first, last in ((0, 1), (3, 6), (count - 1, count)):
             assert torch.equal(inverted(device, A[first:last]), X[first:last])
 
 
