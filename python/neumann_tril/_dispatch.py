@@ -53,7 +53,7 @@ def _plain_states() -> frozenset[int]:
 
 @cache
 def _plain_keys(device: str) -> frozenset[int]:
-    """The keys of an ordinary tensor, made with and without inference mode, if there are kernels."""
+    """The keys of an ordinary tensor, with and without inference mode, if there are kernels."""
     found: set[int] = set()
     if device not in ("cpu", "npu"):
         return frozenset()
