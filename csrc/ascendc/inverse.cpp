@@ -50,8 +50,6 @@ void Launch(const Tiling& tiling, const nt_npu_inversion& inversion, void* strea
 
 extern "C" {
 
-int32_t nt_npu_version(void) { return NT_VERSION; }
-
 const char* nt_npu_refusal(const nt_npu_inversion* inversion) {
     return neumann_tril::Tile(*inversion).refusal;
 }

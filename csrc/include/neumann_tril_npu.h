@@ -24,9 +24,6 @@ typedef struct nt_npu_inversion {
     void* workspace; /* nt_npu_workspace_bytes() bytes, 512-byte aligned; contents do not matter */
 } nt_npu_inversion;
 
-/* NT_VERSION of the library. */
-NT_API int32_t nt_npu_version(void);
-
 /* NULL if the kernels can do it, otherwise the reason (static text). Pointers are not looked at. */
 NT_API const char* nt_npu_refusal(const nt_npu_inversion* inversion);
 
