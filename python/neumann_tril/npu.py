@@ -90,7 +90,7 @@ def library(arch: str) -> ctypes.CDLL:
         raise BackendError(
             f"the NPU library {path} does not load with this CANN: {error}"
         ) from error
-    version = loaded.nt_version() if hasattr(loaded, "nt_version") else None
+    version = loaded.nt_version() if hasattr(loaded, "nt_npu_inverse") else None
     if version != VERSION:
         raise BackendError(
             f"the NPU library {path} has interface {version}, this package needs {VERSION}"
