@@ -65,20 +65,48 @@ def check_layout(
         if chunk_indices is not None:
             raise ValueError("chunk_indices needs cu_seqlens")
         return
-    for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
-        if value is not None and value.dtype not in (torch.int32, torch.int64):
-            raise TypeError(f"{name} must be int32 or int64, got {value.dtype}")
-    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1:
-        raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
-    if layout not in _PACKED and A.shape[0] != 1:
-        raise ValueError(
-            f"with cu_seqlens the batch of A must be 1 (packed sequences), got B = {A.shape[0]}"
-        )
-    if chunk_indices is not None and (chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2):
+    check_packing(cu_seqlens, "A", 1 if layout in _PACKED else A.shape[0])
+    if chunk_indices is None:
+        return
+    _check_integers("chunk_indices", chunk_indices)
+    if chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2:
         raise ValueError(
             "chunk_indices must have shape (chunks, 2): sequence, chunk within it; "
             f"got {tuple(chunk_indices.shape)}"
         )
+
+
+def _check_integers(name: str, value: Tensor) -> None:
+    if value.dtype not in (torch.int32, torch.int64):
+        raise TypeError(f"{name} must be int32 or int64, got {value.dtype}")
+
+
+def check_packing(cu_seqlens: Tensor, name: str, batch: int) -> None:
+    """Raise unless ``cu_seqlens`` (N + 1,) can describe sequences packed into the tensor ``name``;
+    its numbers are not looked at."""
+    _check_integers("cu_seqlens", cu_seqlens)
+    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1:
+        raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
+    if batch != 1:
+        raise ValueError(
+            f"with cu_seqlens the batch of {name} must be 1 (packed sequences), got B = {batch}"
+        )
+
+
+def sequence_bounds(cu_seqlens: Tensor, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The numbers of ``cu_seqlens``: from 0, not decreasing, at most T = ``length``.
+
+    Raises:
+        ValueError: they are not so.
+    """
+    bounds = _numbers(cu_seqlens)
+    if bounds[0] != 0 or (np.diff(bounds) < 0).any() or bounds[-1] > length:
+        shown = ", ".join(map(str, bounds[:16].tolist())) + (", ..." if len(bounds) > 16 else "")
+        raise ValueError(
+            f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
+            f"got [{shown}]"
+        )
+    return bounds
 
 
 def chunk_table(
@@ -98,14 +126,8 @@ def chunk_table(
         ValueError: the numbers do not describe such sequences.
     """
     # numpy: these few numbers cost it a fraction of what torch's operators take.
-    bounds = _numbers(cu_seqlens)
+    bounds = sequence_bounds(cu_seqlens, length)
     lengths = np.diff(bounds)
-    if bounds[0] != 0 or (lengths < 0).any() or bounds[-1] > length:
-        shown = ", ".join(map(str, bounds[:16].tolist())) + (", ..." if len(bounds) > 16 else "")
-        raise ValueError(
-            f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
-            f"got [{shown}]"
-        )
     if chunk_indices is None:
         counts = -(-lengths // chunk_size)
         sequence = np.repeat(np.arange(len(lengths)), counts)
