@@ -22,7 +22,8 @@ extern "C" {
 #define NT_VERSION 1 /* of this interface; changes with every incompatible edit */
 #define NT_MAX_DIMS 8
 
-enum { NT_FLOAT16 = 0, NT_BFLOAT16 = 1, NT_FLOAT32 = 2, NT_FLOAT64 = 3 };
+/* The integers are codes of a quantised inverse, neumann_tril_quant.h. */
+enum { NT_FLOAT16 = 0, NT_BFLOAT16 = 1, NT_FLOAT32 = 2, NT_FLOAT64 = 3, NT_INT8 = 4, NT_INT16 = 5 };
 
 /*
  * The chunk matrices of a tensor and of the tensor that takes their inverses.
