@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
+import neumann_tril as nt
 from neumann_tril import reference, testing
 from neumann_tril.plan import Plan
 
-__all__ = ["REFERENCE", "Absent", "Invert", "Method", "integer_methods", "methods", "series"]
+__all__ = ["REFERENCE", "Invert", "Method", "checks", "methods", "series"]
 
 Invert = Callable[[Tensor, int], Tensor]
-"""Chunk matrices (..., C, C), float32, and the number of their layer; to inverses, float32."""
+"""Chunk matrices (n, B, H, G, C, C) of the G value heads of H key heads, float32, and the number of
+their layer; to inverses, float32."""
 
-OPERANDS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 NAMED = ("exact", "fast", "paper")
 
 
@@ -31,15 +31,6 @@ class Method:
     operands: str
     invert: Invert
     rounded: torch.dtype | None = None
-
-
-@dataclass(frozen=True)
-class Absent:
-    """A row that this installation cannot fill."""
-
-    name: str
-    operands: str
-    reason: str
 
 
 def _float64(A: Tensor, layer: int) -> Tensor:
@@ -61,61 +52,51 @@ def _stored(dtype: torch.dtype, A: Tensor, layer: int) -> Tensor:
     return reference.inverse(A, "exact", dtype).to(dtype).float()
 
 
+def _quantised(plans: Sequence[nt.QuantPlan], A: Tensor, layer: int) -> Tensor:
+    heads = A.flatten(2, 3)  # (n, B, H, G, C, C): static scales belong to a value head
+    X: Tensor = nt.inverse_quantized(heads, plans[layer])
+    return X.view_as(A)
+
+
 def _by_peer(method: Callable[..., Tensor], dtype: torch.dtype, A: Tensor, layer: int) -> Tensor:
     return method(A, dtype)
 
 
-def methods() -> Iterator[Method]:
-    """Plans and peers with operands in floating point."""
+def methods(samples: Sequence[Tensor]) -> Iterator[Method]:
+    """Plans and peers, as an NPU would run them.
+
+    samples: for each layer its chunk matrices (N, HV, C, C) on other text, from which static
+    scales come.
+    """
     for name in NAMED:
-        for operands, dtype in OPERANDS.items():
+        for operands, dtype in NARROW.items():
             yield Method(f"plan {name}", operands, partial(_by_plan, name, dtype), dtype)
-    narrow = {name: dtype for name, dtype in OPERANDS.items() if dtype != torch.float32}
-    for operands, dtype in narrow.items():
-        yield Method("plan exact, X stored in 16 bits", operands, partial(_stored, dtype), dtype)
+    for bits in (16, 8):
+        for name in ("exact", "paper"):
+            size = samples[0].shape[-1]
+            dynamic = nt.QuantPlan.dynamic(chunk_size=size, bits=bits, plan=name)
+            static = [nt.calibrate(A, plan=name, bits=bits) for A in samples]
+            for scales, plans in (("chunk", [dynamic] * len(samples)), ("head", static)):
+                label = f"plan {name}, " + ("scales per chunk" if scales == "chunk" else "static")
+                yield Method(label, f"int{bits}", partial(_quantised, plans))
     peers = {
         "doubling over the chunk": reference.chunk_doubling,
         "doubling in 16-blocks, merges": reference.block_doubling,
         "substitution, rows rounded": reference.forward_substitution,
     }
     for name, method in peers.items():
-        for operands, dtype in narrow.items():
+        for operands, dtype in NARROW.items():
             yield Method(name, operands, partial(_by_peer, method, dtype), dtype)
-    for operands, dtype in narrow.items():
+
+
+def checks() -> Iterator[Method]:
+    """What the others are to be seen against: float32, A rounded alone, X rounded too."""
+    for name in NAMED:
+        single = torch.float32
+        yield Method(f"plan {name}", "float32", partial(_by_plan, name, single), single)
+    for operands, dtype in NARROW.items():
         yield Method("A rounded, nothing else", operands, partial(_rounded_only, dtype), dtype)
-
-
-def integer_methods(samples: Sequence[Tensor]) -> Iterator[Method | Absent]:
-    """int16 and int8, with scales of each chunk, and with those that samples of a layer gave.
-
-    samples: for each layer its chunk matrices (..., C, C) on other text.
-    """
-    present = importlib.util.find_spec("neumann_tril.quant") is not None
-    for bits in (16, 8):
-        for plan in ("exact", "paper"):
-            for scales, make in (("per chunk", _dynamic), ("static", _static)):
-                name, operands = f"plan {plan}, {scales} scales", f"int{bits}"
-                if present:
-                    yield Method(name, operands, make(samples, plan, bits))
-                else:
-                    yield Absent(name, operands, "neumann_tril.quant is not installed")
-
-
-def _dynamic(samples: Sequence[Tensor], plan: str, bits: int) -> Invert:
-    import neumann_tril as nt
-
-    found: Any = nt
-    size = samples[0].shape[-1]
-    chosen = found.QuantPlan.dynamic(chunk_size=size, bits=bits, plan=plan)
-    return lambda A, layer: found.inverse_quantized(A, chosen, output_dtype=torch.float32)
-
-
-def _static(samples: Sequence[Tensor], plan: str, bits: int) -> Invert:
-    import neumann_tril as nt
-
-    found: Any = nt
-    plans = [found.calibrate(A, plan=plan, bits=bits, granularity="tensor") for A in samples]
-    return lambda A, layer: found.inverse_quantized(A, plans[layer], output_dtype=torch.float32)
+        yield Method("plan exact, X rounded too", operands, partial(_stored, dtype), dtype)
 
 
 def series(order: int, terms: int, masked: bool, dtype: torch.dtype) -> Invert:

@@ -59,9 +59,6 @@ def _main_table(results: Results) -> Iterator[str]:
     for row in results.rows:
         figures = (decibel(row.mean), decibel(row.worst), decibel(row.own_worst))
         rows.append((row.method, row.operands, percent(change(row.perplexity, base)), *figures))
-    rows += [
-        (row.method, row.operands, f"absent: {row.reason}", "", "", "") for row in results.absent
-    ]
     yield from _table(head, rows)
 
 
@@ -114,7 +111,6 @@ def figures(results: Results) -> dict[str, Any]:
         "tokens": results.tokens,
         "reference_perplexity": results.reference.perplexity,
         "rows": [_row(row, results.reference) for row in results.rows],
-        "absent": [vars(row) for row in results.absent],
         "grid_reference_perplexity": results.grid_reference,
         "grid": [
             {"w": w, "S": s, "masked": masked, "perplexity": value}

@@ -96,6 +96,11 @@ class Model:
                 )
         return torch.cat(parts)
 
+    def perplexity(self, invert: Invert, sequences: Tensor) -> float:
+        """With these inverses; inf if it overflows, nan if a logit is."""
+        with self.inverting_by(invert):
+            return exponential(self.losses(sequences).mean().item())
+
     def chunks(self, sequences: Tensor, batch: int = 4) -> list[Tensor]:
         """The chunk matrices of every layer on these sequences, (N, HV, C, C), float32."""
         seen: list[list[Tensor]] = [[] for _ in self.layers]
@@ -107,6 +112,11 @@ class Model:
         with self.inverting_by(keep):
             self.losses(sequences, batch)
         return [torch.cat(parts) for parts in seen]
+
+
+def exponential(loss: float) -> float:
+    """exp without an OverflowError."""
+    return math.exp(loss) if loss < 700 or math.isnan(loss) else math.inf
 
 
 @dataclass
@@ -145,7 +155,7 @@ class Evaluation:
     @property
     def perplexity(self) -> float:
         """inf if it overflows, nan if a logit is."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf * self.loss
+        return exponential(self.loss)
 
     @property
     def mean(self) -> float:
@@ -180,12 +190,6 @@ def evaluate(model: Model, method: Method, sequences: Tensor) -> Evaluation:
     with model.inverting_by(measured):
         loss = model.losses(sequences).mean().item()
     return Evaluation(method.name, method.operands, loss, layers, own)
-
-
-def quick_loss(model: Model, invert: Invert, sequences: Tensor) -> float:
-    """The loss alone."""
-    with model.inverting_by(invert):
-        return model.losses(sequences).mean().item()
 
 
 def pick(samples: Sequence[Tensor], per_layer: int) -> list[Tensor]:

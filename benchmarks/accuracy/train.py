@@ -132,9 +132,7 @@ def main() -> int:
     parser.add_argument("--report", type=int, default=250, help="steps from report to report")
     parser.add_argument("--library", type=Path, default=Path(sysconfig.get_path("stdlib")))
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("model"))
-    parser.add_argument(
-        "--write-text", action="store_true", help="renew heldout.txt, train nothing"
-    )
+    parser.add_argument("--write-text", action="store_true", help="only renew heldout.txt")
     options = parser.parse_args()
 
     training, held_out = text.split(options.library)
