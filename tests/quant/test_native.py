@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from neumann_tril import Plan
-
 from neumann_tril.native import (
     QuantStruct,
     cpu_inverse_quantized,
     dense_chunks,
     quant_constants,
-    time_chunks,
 )
 from neumann_tril.quant import QuantPlan
 from neumann_tril.quant.plan import quantized_plan_for, steps
@@ -111,7 +109,7 @@ def check(A: Tensor, qplan: QuantPlan, numbers: Tensor | None = None) -> int:
         X, scale, saturated = run(A, qplan, dtype)
         source = expected.codes if dtype == codes else expected.wide
         wanted = narrowed(source, dtype).reshape(A.shape)
-        assert same(X, wanted), f"{qplan}, {A.dtype} to {dtype}: {(X != wanted).sum()} differ"
+        assert same(X, wanted), f"{qplan}, {A.dtype} to {dtype}: {(wanted != X).sum()} differ"
         assert same(scale, expected.scale.float().reshape(scale.shape))
         assert saturated == expected.saturated.sum()
     return int(expected.saturated.sum())

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..backend import BackendError
+from .. import native
+from ..backend import BACKENDS, BackendError
 from ..layout import (
     ChunkTable,
     check_layout,
@@ -151,6 +153,44 @@ def _numbers(A: Tensor, qplan: QuantPlan, group: Tensor) -> Tensor:
     return A.float() * torch.from_numpy(qplan.constants.a_scale)[group][..., None, None]
 
 
+class CpuQuantized:
+    """The native kernels of ``csrc/cpu``."""
+
+    name = "cpu"
+    devices: tuple[str, ...] = ("cpu",)
+
+    def unavailable(self) -> str | None:
+        return BACKENDS["cpu"].unavailable()
+
+    def reject(
+        self, qplan: QuantPlan, dtype: torch.dtype, output_dtype: torch.dtype, counts: bool
+    ) -> str | None:
+        return None
+
+    def run(self, problem: Problem) -> None:
+        A, X, qplan = problem.A, problem.X, problem.qplan
+        if problem.time:
+            chunks = native.time_chunks(A, X, problem.table)
+        else:
+            chunks = native.dense_chunks(A, X)
+        constants = constant_rows(qplan)
+        native.cpu_inverse_quantized(
+            qplan.plan,
+            native.QuantStruct(qplan.bits, qplan.groups, problem.group_dim, constants.ctypes.data),
+            chunks,
+            A,
+            X,
+            problem.scale,
+            problem.saturated,
+        )
+
+
+@lru_cache(maxsize=64)
+def constant_rows(qplan: QuantPlan) -> np.ndarray:
+    """The constants as the native kernels take them; a single zero where scales are dynamic."""
+    return np.zeros(1, np.float32) if qplan.is_dynamic else qplan.constants.rows()
+
+
 QUANTIZED_BACKENDS: dict[str, QuantizedBackend] = {}
 _DEFAULT = {"cpu": "cpu", "npu": "npu"}
 
@@ -160,6 +200,7 @@ def register_quantized(backend: QuantizedBackend) -> None:
     QUANTIZED_BACKENDS[backend.name] = backend
 
 
+register_quantized(CpuQuantized())
 register_quantized(ReferenceQuantized())
 
 

@@ -153,6 +153,9 @@ class QuantPlan:
         """Scales per chunk, found on the fly; needs no calibration."""
         return cls(quantized_plan_for(chunk_size, plan), bits, "chunk", {})
 
+    def __hash__(self) -> int:
+        return hash(self.text)
+
     @property
     def q_max(self) -> int:
         """Largest code."""
@@ -324,3 +327,16 @@ class Constants:
             to_x,
             wide,
         )
+
+    def rows(self) -> np.ndarray:
+        """The rows of constants of ``neumann_tril_quant.h``, float32 (groups, constants)."""
+        none = np.zeros_like(self.a_scale)
+        columns = [self.a_inverse, self.a_scale, self.units.get("A", none), self.units["X"]]
+        for name in self.to_grid:
+            columns += [
+                self.units.get(name, none),
+                self.to_grid[name],
+                self.to_x[name],
+                self.wide[name],
+            ]
+        return np.ascontiguousarray(np.stack(columns, 1))
