@@ -47,7 +47,7 @@ class Size:
     stress_texts: tuple[str, ...] = tuple(text.STRESS)
 
 
-QUICK = Size(128, 1, 1, 16, 1, (3,), (1, 8), 128, ("one byte",))
+QUICK = Size(128, 1, 1, 16, 1, (3,), (8,), 64, ("one byte",))
 
 
 @dataclass

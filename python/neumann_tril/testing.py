@@ -326,7 +326,7 @@ def chunk_matrices(
 
 
 def trained_chunks(dtype: torch.dtype = torch.float16) -> Tensor:
-    """Chunk matrices of a trained model, (6 layers, 4 heads, 14, 64, 64), strictly lower triangular.
+    """Chunk matrices of a trained model: (6 layers, 4 heads, 14, 64, 64), strictly lower.
 
     The model is the Qwen3.5 of four million parameters that `benchmarks/accuracy` trains on
     Python's standard library (bytes are its tokens; keys of 64). Of the 14 chunks of each head, 8
