@@ -116,7 +116,7 @@ def series(order: int, terms: int, masked: bool, dtype: torch.dtype) -> Invert:
             return x.to(dtype).double()
 
         def fl(x: Tensor) -> Tensor:
-            return x.float().double()
+            return x if dtype == torch.float64 else x.float().double()
 
         a, eye = q(A.tril(-1)), torch.eye(A.shape[-1], dtype=torch.float64, device=A.device)
         x0 = eye.expand_as(a)

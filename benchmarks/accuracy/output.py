@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["change", "draw", "figures", "markdown"]
 
 
+LIMITS = ("A rounded, nothing else", "plan exact, X rounded too")  # not methods of their own
+
+
 def change(perplexity: float, reference: float) -> float:
     """Percent."""
     return (perplexity / reference - 1) * 100
@@ -90,7 +93,8 @@ def _stress_tables(results: Results) -> Iterator[str]:
     names = list(results.stress)
     base = {name: rows[0].perplexity for name, rows in results.stress.items()}
     count = results.tokens["stress bytes"]
-    yield f"Stress texts of {count:,} bytes; change of perplexity in %, and worst SNR in dB:"
+    yield f"Stress texts of {count:,} bytes; change of perplexity in %; worst SNR in dB. NaN: the"
+    yield "model's output is; in brackets how many inverses are not finite:"
     yield ""
     rows = [["float64 inverse: perplexity", "", *(f"{base[name]:.5g}" for name in names)]]
     for group in zip(*(results.stress[name][1:] for name in names), strict=True):
@@ -101,7 +105,7 @@ def _stress_tables(results: Results) -> Iterator[str]:
 
 def _stress_cell(row: Evaluation, reference: float) -> str:
     if row.not_finite:
-        return f"NaN: {row.not_finite:,} inverses not finite"
+        return f"NaN ({row.not_finite:,})"
     return f"{percent(change(row.perplexity, reference))}; {decibel(row.worst)}"
 
 
@@ -158,7 +162,7 @@ def _draw_grid(results: Results, figure: Any, directory: Path) -> Path:
         cells = results.grid[masked]
         orders, terms = sorted({w for w, _ in cells}), sorted({s for _, s in cells})
         changes = [[change(cells[w, s], results.grid_reference) for w in orders] for s in terms]
-        shown = [[math.log10(max(1e-4, abs(c))) for c in row] for row in changes]
+        shown = [[_logarithm(abs(c)) for c in row] for row in changes]
         axis.set_facecolor("0.8")
         image = axis.imshow(shown, vmin=-4, vmax=3, cmap="RdYlGn_r", origin="lower", aspect="auto")
         for y, row in enumerate(changes):
@@ -175,13 +179,17 @@ def _draw_grid(results: Results, figure: Any, directory: Path) -> Path:
     return _saved(figure, directory / "accuracy_grid.png")
 
 
+def _logarithm(value: float) -> float:
+    return math.log10(max(1e-4, value)) if math.isfinite(value) else math.nan
+
+
 def _draw_layers(results: Results, figure: Any, directory: Path) -> Path:
     """Worst SNR of each layer; points on the floor are worse or not finite."""
     floor = -20.0
     axes = figure.subplots(1, 2, sharey=True)
     for axis, operands in zip(axes, ("float16", "bfloat16"), strict=True):
         for row in results.rows:
-            if row.operands == operands and row.own:
+            if row.operands == operands and row.own and row.method not in LIMITS:
                 style = "-o" if row.method.startswith("plan") else "--s"
                 worst = [max(floor, layer.worst) for layer in row.own]
                 axis.plot(range(len(worst)), worst, style, ms=4, label=row.method)
