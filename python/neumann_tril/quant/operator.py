@@ -16,9 +16,8 @@ from ..layout import (
     ChunkTable,
     check_layout,
     chunk_table,
-    fixed_table,
     gather_chunks,
-    scatter_chunks,
+    join_chunks,
     time_view,
 )
 from ..operator import _input_gradient as input_gradient
@@ -113,11 +112,10 @@ class ReferenceQuantized:
             self._run(problem, problem.A, problem.X)
             return
         A = problem.A
-        table = problem.table or fixed_table(A.shape[1], A.shape[3])
-        chunks = gather_chunks(A, table).transpose(1, 2)  # (B, N, H, C, C)
+        chunks = gather_chunks(A, problem.table).transpose(1, 2)  # (B, N, H, C, C)
         X = torch.empty(chunks.shape, dtype=problem.X.dtype)
         self._run(problem, chunks, X)
-        scatter_chunks(X.transpose(1, 2), table, problem.X)
+        problem.X.copy_(join_chunks(X.transpose(1, 2), problem.table, A.shape[1]))
 
     def _run(self, problem: Problem, A: Tensor, X: Tensor) -> None:
         qplan = problem.qplan
