@@ -141,7 +141,7 @@ _NO_DEVICE = "torch_npu finds no device"
 
 
 @dataclass(frozen=True, slots=True)
-class _Device:
+class DeviceKernels:
     """One NPU: its kernels, and how many cube cores they may use."""
 
     library: ctypes.CDLL
@@ -149,9 +149,10 @@ class _Device:
 
 
 @cache
-def _device(index: int) -> _Device:
+def device_kernels(index: int) -> DeviceKernels:
+    """The kernels for a device of torch_npu. Raises BackendError as :func:`library`."""
     properties = torch.npu.get_device_properties(index)  # type: ignore[attr-defined]
-    return _Device(library(architecture(properties.name)), properties.cube_core_num)
+    return DeviceKernels(library(architecture(properties.name)), properties.cube_core_num)
 
 
 @cache
@@ -181,7 +182,7 @@ def _prepared(
     Raises:
         ValueError: the kernels refuse it; the text says why.
     """
-    device = _device(index)
+    device = device_kernels(index)
     if count is None:
         chunks = dense_chunks_of(shape, a_strides, x_strides)
     else:
@@ -198,7 +199,24 @@ def _prepared(
     if refusal is not None:
         raise ValueError(refusal.decode())
     size = device.library.nt_npu_workspace_bytes(ctypes.byref(inversion))
-    return device.library.nt_npu_inverse, inversion, size + _ALIGNMENT if size else 0
+    return device.library.nt_npu_inverse, inversion, with_alignment(size)
+
+
+def workspace(size: int, device: torch.device) -> int:
+    """Address of an aligned workspace; ``size`` has room for the alignment. It goes back to the
+    allocator at once, which hands it out again on the current stream only."""
+    taken = torch.empty(size, dtype=torch.uint8, device=device)
+    return -(-taken.data_ptr() // _ALIGNMENT) * _ALIGNMENT
+
+
+def current_stream(index: int) -> int:
+    """The current stream of a device, once torch_npu's queue has handed over what came before."""
+    return _runtime()[1](index)
+
+
+def with_alignment(size: int) -> int:
+    """Bytes to ask :func:`workspace` for."""
+    return size + _ALIGNMENT if size else 0
 
 
 def _launch(
@@ -225,9 +243,7 @@ def _launch(
         inversion.chunks.first_row = table.first_row.data_ptr()
         inversion.chunks.valid_rows = table.valid_rows.data_ptr()
     if size:
-        # Goes back to the allocator at once, which hands it out again on this stream only.
-        workspace = torch.empty(size, dtype=torch.uint8, device=device)
-        inversion.workspace = -(-workspace.data_ptr() // _ALIGNMENT) * _ALIGNMENT
+        inversion.workspace = workspace(size, device)
     refusal = launch(inversion, current_stream(index))
     if refusal is not None:
         raise ValueError(refusal.decode())
@@ -254,7 +270,7 @@ class NpuBackend:
         if not torch.npu.is_available():  # type: ignore[attr-defined]
             return _NO_DEVICE
         try:
-            _device(torch.npu.current_device())  # type: ignore[attr-defined]
+            device_kernels(torch.npu.current_device())  # type: ignore[attr-defined]
         except BackendError as error:
             return str(error)
         return None
@@ -273,7 +289,7 @@ class NpuBackend:
         strides = (0,) * request.batch_dims + (size, 1)
         if request.batch_dims > MAX_DIMS:
             return f"A has {request.batch_dims} batch dimensions, at most {MAX_DIMS} are taken"
-        found = _device(torch.npu.current_device())  # type: ignore[attr-defined]
+        found = device_kernels(torch.npu.current_device())  # type: ignore[attr-defined]
         inversion = Inversion(
             plan=PlanStruct(*plan.to_ints()),
             chunks=dense_chunks_of(shape, strides, strides),

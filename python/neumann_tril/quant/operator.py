@@ -15,7 +15,7 @@ from ..backend import BACKENDS, BackendError
 from ..layout import (
     ChunkTable,
     check_layout,
-    chunk_table,
+    chunk_table_on,
     gather_chunks,
     join_chunks,
     time_view,
@@ -341,7 +341,7 @@ def _solve_tril_quantized_kernel(
     view = time_view(A, layout)
     table = None
     if cu_seqlens is not None:
-        table = chunk_table(view.shape[1], A.shape[-1], cu_seqlens, chunk_indices)
+        table = chunk_table_on(A.device, view.shape[1], A.shape[-1], cu_seqlens, chunk_indices)
     allocate = torch.empty if table is None or table.covers else torch.zeros
     X = allocate(A.shape, dtype=output_dtype, device=A.device)
     saturated = _counter(A, counts)
