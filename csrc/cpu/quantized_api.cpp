@@ -1,4 +1,5 @@
-// nt_cpu_inverse_quantized: checks a call, picks its kernels and shares its matrices out to threads.
+// nt_cpu_inverse_quantized: checks a call, picks its kernels and shares its matrices out to
+// threads.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -167,6 +168,8 @@ extern "C" const char* nt_cpu_inverse_quantized(const nt_plan* plan, const nt_qu
     call.job.a_column_stride = chunks->a_column_stride;
     call.job.x_row_stride = chunks->x_row_stride;
     call.job.x_column_stride = chunks->x_column_stride;
+    call.job.a_item = static_cast<ptrdiff_t>(call.a_item);
+    call.job.a_in_place = a_dtype == NT_FLOAT32 && chunks->a_column_stride == 1;
     call.job.codes_in_a = a_dtype >= NT_INT8;
     call.job.codes_in_x = x_dtype >= NT_INT8;
     call.job.largest = largest_number(x_dtype);
