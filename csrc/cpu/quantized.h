@@ -322,6 +322,8 @@ class Quantized {
     void read_a(Below below) {
         const Numbers v = v_;
         for (int first = 0; first < n_; first += kBlock) {
+            if (chunk_.next_a && job_.a_column_stride == 1)
+                prefetch_rows(job_.a_row_stride, job_.a_item, chunk_.next_a, first, kBlock);
             const int count = std::min(std::max(chunk_.rows - first, 0), kBlock);
             const int leaf = first / leaf_ * leaf_;
             load_strip(first, count);

@@ -107,14 +107,19 @@ void invert_range(void* context, int slot, int64_t begin, int64_t end) {
     char* scratch = call.scratch + static_cast<size_t>(slot) * call.scratch_bytes;
     ChunkIterator chunk(*call.chunks, call.job.plan.chunk_size, call.a, call.a_item, call.x,
                         call.x_item, begin);
+    Chunk current = *chunk;
     int64_t saturated = 0;
-    for (int64_t n = begin; n < end; ++n, ++chunk) {
+    for (int64_t n = begin; n < end; ++n) {
         const float* constants = nullptr;
         if (quant.groups > 0) {
             const int64_t group = quant.group_dim < 0 ? 0 : chunk.index(quant.group_dim);
             constants = quant.constants + group * call.constants;
         }
-        const QuantizedResult result = call.invert(call.job, *chunk, constants, scratch);
+        ++chunk;
+        const Chunk next = *chunk;
+        if (n + 1 < end) current.next_a = next.a;
+        const QuantizedResult result = call.invert(call.job, current, constants, scratch);
+        current = next;
         if (call.x_scale) call.x_scale[n] = result.x_scale;
         saturated += result.saturated;
     }
