@@ -133,7 +133,7 @@ void layouts_touch_only_their_elements() {
                         const nt_quant fixed = {bits, groups, by_head ? last : -1, rows.data()};
                         check_layout(layout, n, plan, fixed, a, x, generator() % 2);
                         if (a < NT_INT8)
-                            check_layout(layout, n, plan, {bits, 0, 0, nullptr}, a, x, true);
+                            check_layout(layout, n, plan, {bits, 0, -1, nullptr}, a, x, true);
                     }
 }
 
@@ -193,7 +193,7 @@ void codes_saturate_and_are_counted() {
         const int dtype = code_dtype(bits);
         const Outcome outcome = invert(plan, {bits, 1, -1, rows}, contiguous(1, n), a.data(),
                                        NT_FLOAT32, x.data(), dtype);
-        CHECK(outcome.saturated == beyond && beyond >= 4, "%d saturated, not %d",
+        CHECK(outcome.saturated == beyond && beyond >= 3, "%d saturated, not %d",
               static_cast<int>(outcome.saturated), static_cast<int>(beyond));
         CHECK(outcome.scale[0] == 1 / one, "scale %g", outcome.scale[0]);
         for (int i = 0; i < count; ++i) {
