@@ -418,7 +418,7 @@ void plans_are_checked() {
     const struct {
         nt_plan plan;
         const char* part;
-    } cases[] = {{{64, 3, 8, 0, 0, 0}, nullptr},         {{128, 31, 1, 1, 2, 9}, nullptr},
+    } cases[] = {{{64, 3, 8, 0, 0, 0}, nullptr},         {{128, 31, 1, 1, 2, 8}, nullptr},
                  {{128, 15, 1, 1, 3, 0}, nullptr},       {{0, 3, 8, 0, 0, 0}, "chunk_size"},
                  {{-64, 3, 8, 0, 0, 0}, "chunk_size"},   {{40, 3, 8, 0, 0, 0}, "chunk_size"},
                  {{144, 3, 8, 0, 0, 0}, "chunk_size"},   {{64, -1, 8, 0, 0, 0}, "bandwidth"},
@@ -427,7 +427,8 @@ void plans_are_checked() {
                  {{64, 3, 8, 2, 0, 0}, "form"},          {{64, 3, 8, 0, -1, 0}, "splits"},
                  {{128, 3, 8, 0, 4, 0}, "splits"},       {{48, 3, 8, 0, 1, 0}, "leaf"},
                  {{16, 3, 8, 0, 1, 0}, "leaf"},          {{64, 3, 8, 0, 0, -1}, "refinements"},
-                 {{64, 63, INT32_MAX, 0, 0, 0}, nullptr}};
+                 {{64, 63, 64, 0, 0, 0}, nullptr},       {{64, 63, 65, 0, 0, 0}, "terms"},
+                 {{64, 3, INT32_MAX, 0, 0, 0}, "terms"}, {{64, 3, 8, 0, 0, 9}, "refinements"}};
     for (const auto& c : cases) {
         const char* error = nt_plan_error(&c.plan);
         CHECK(c.part ? error && std::strstr(error, c.part) : !error, "%s: %s", c.part, error);
