@@ -65,6 +65,7 @@ def library() -> Path:
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "portable"])
 def test_kernels_under_sanitizers(sanitized: Path, isa: str) -> None:
     run([str(sanitized / "tests" / "cpu" / "test_cpu_kernels")], isa)
+    run([str(sanitized / "tests" / "cpu" / "test_quantized")], isa)
 
 
 @pytest.mark.skipif(
@@ -84,6 +85,7 @@ def test_neon_kernels_under_emulation(tmp_path: Path) -> None:
     program = str(tmp_path / "tests" / "cpu" / "test_cpu_kernels")
     # QEMU's user mode aborts when a program with several threads forks.
     run([str(QEMU_AARCH64), program, "-callers_may_come_at_once_and_after_fork"], "neon")
+    run([str(QEMU_AARCH64), str(tmp_path / "tests" / "cpu" / "test_quantized")], "neon")
 
 
 def test_library_exports_its_interface_only(library: Path) -> None:
