@@ -425,15 +425,20 @@ class Quantized {
         });
     }
 
-    // Sums become part of X.
+    // Sums become part of X, whose diagonal is one, whatever `multiplier` makes of it.
     template <class Add>
     void put_sums(Blocks blocks, Add add, float multiplier) {
+        put_rounded_sums(blocks, add, multiplier);
+        for (int i = 0; blocks.on_diagonal && i < n_; ++i) *wide_.at(i, i) = 1;
+        if (Grids::kDynamic) code_x();
+    }
+    template <class Add>
+    void put_rounded_sums(Blocks blocks, Add add, float multiplier) {
         const F to_wide = broadcast(multiplier);
         const Numbers wide = wide_;
         if constexpr (Grids::kDynamic) {
             for_sums(blocks, add,
                      [=](int r, int c, Two<F> v, I&) { wide.put(r, c, multiply(v, to_wide)); });
-            code_x();
         } else {
             const F to_x = broadcast(grids_.to_x());
             const Left<Bits> left = x_;
