@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import native
+from .._dispatch import refuse_tangents
 from ..backend import BACKENDS, BackendError
 from ..layout import (
     ChunkTable,
@@ -444,6 +445,7 @@ def _check_call(
         raise TypeError(f"A must be a tensor, got {type(A).__name__}")
     if not isinstance(qplan, QuantPlan):
         raise TypeError(f"qplan must be a QuantPlan, got {type(qplan).__name__}")
+    refuse_tangents(A)
     codes = CODES[qplan.bits]
     if A.dtype == torch.float64:
         A = A.float()
