@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..testing import snr, truth
-from .operator import _check_dense, _groups, _numbers
+from .operator import _check_dense, _groups, _numbers, check_operands
 from .plan import QuantPlan, steps
 from .reference import Evaluation, Intermediate
 
@@ -73,8 +73,13 @@ def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorRep
         qplan, head_dim: as there.
 
     Raises:
-        ValueError: A does not fit the plan; the message says why.
+        TypeError, ValueError: A is not as above, or does not fit the plan; the message says why.
     """
+    check_operands(A, qplan)
+    if not A.dtype.is_floating_point or A.numel() == 0:
+        raise ValueError(
+            f"A must hold numbers of a floating dtype, got shape {tuple(A.shape)} of {A.dtype}"
+        )
     head = _check_dense(A, qplan, head_dim)
     group = _groups(A, head)
     c = qplan.plan.chunk_size
