@@ -93,6 +93,14 @@ def test_demo_without_an_npu(capsys: pytest.CaptureFixture[str]) -> None:
     assert error.startswith("error: no NPU: torch_npu is ") and "--device stand-in" in error
 
 
+def test_demo_on_the_stand_in_without_torch_npu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(npu_demo.importlib.util, "find_spec", lambda name: None)
+    assert main(["demo", "--device", "stand-in"]) == 1
+    assert "not installed: pip install torch_npu==" in capsys.readouterr().err
+
+
 @needs_stand_in
 def test_demo_on_the_stand_in_is_the_same_command_there(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
@@ -102,6 +110,7 @@ def test_demo_on_the_stand_in_is_the_same_command_there(monkeypatch: pytest.Monk
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(npu_demo.subprocess, "run", started_with)
+    monkeypatch.setattr(npu_demo.importlib.util, "find_spec", lambda name: name)
     for words in (["--device", "stand-in", "--heads", "2"], ["--device=stand-in", "--heads", "2"]):
         monkeypatch.setattr(sys, "argv", ["neumann_tril", "demo", *words])
         assert main(sys.argv[1:]) == 0
