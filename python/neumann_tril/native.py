@@ -202,7 +202,7 @@ def cpu_inverse(plan: Plan, chunks: Chunks, A: Tensor, X: Tensor) -> None:
 
 
 def quant_constants(plan: Plan) -> int:
-    """Numbers in a row of constants of a quantised plan; 0 if it cannot be quantised."""
+    """Numbers in a row of constants of a quantised plan; 0 if the library refuses the plan."""
     return int(library().nt_quant_constants(ctypes.byref(_plan_struct(plan))))
 
 

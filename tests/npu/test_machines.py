@@ -164,3 +164,10 @@ def test_a_library_that_does_not_fit_is_named(
     npu.library.cache_clear()
     with pytest.raises(nt.BackendError, match=f"{other} has interface None, this package needs 1"):
         npu.library("dav-2201")
+
+
+@needs_stand_in
+@pytest.mark.parametrize("name", ["devices", "memory_mb", "delay_us", "seed"])
+def test_a_stand_in_with_less_than_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must not be negative, got -1"):
+        acl_stand_in.environment(**{name: -1})  # type: ignore[arg-type]

@@ -167,12 +167,12 @@ def test_the_operators_are_well_registered(backend):
     for counts, dtype in ((True, torch.float32), (False, torch.int8)):
         torch.library.opcheck(
             torch.ops.neumann_tril.inverse_quantized,
-            (A.detach(), qplan.text, -3, dtype, counts, backend),
+            (A, qplan.text, -3, dtype, counts, backend),
             test_utils=tests,
         )
         torch.library.opcheck(
             torch.ops.neumann_tril.solve_tril_quantized,
-            (tokens(), None, None, qplan.text, dtype, "bthc", counts, backend),
+            (tokens().requires_grad_(), None, None, qplan.text, dtype, "bthc", counts, backend),
             test_utils=tests,
         )
 
