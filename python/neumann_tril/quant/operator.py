@@ -39,6 +39,8 @@ __all__ = [
     "solve_tril_quantized",
 ]
 
+PLANS_AT_HAND = 1024
+"""Plans that are kept as the kernels take them: a model has one for each layer."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 CODES = {8: torch.int8, 16: torch.int16}
 
@@ -185,7 +187,7 @@ class CpuQuantized:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=PLANS_AT_HAND)
 def constant_rows(qplan: QuantPlan) -> np.ndarray:
     """The constants as the native kernels take them; a single zero where scales are dynamic."""
     return np.zeros(1, np.float32) if qplan.is_dynamic else qplan.constants.rows()
@@ -244,7 +246,7 @@ library.define(
 _inverse_quantized = torch.ops.neumann_tril.inverse_quantized.default
 _solve_tril_quantized = torch.ops.neumann_tril.solve_tril_quantized.default
 # A quantised plan travels as JSON, so that a traced graph is complete.
-_read = lru_cache(maxsize=64)(QuantPlan.from_json)
+_read = lru_cache(maxsize=PLANS_AT_HAND)(QuantPlan.from_json)
 
 
 def _counter(A: Tensor, counts: bool) -> Tensor:
