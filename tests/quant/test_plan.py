@@ -78,6 +78,7 @@ def test_json_gives_the_same_plan_back(tmp_path):
         ({"scales": {"A": 1.0}}, "scales"),
         ({"scales": {"A": ["1"]}}, "scales"),
         ({"bits": 12}, "bits"),
+        ({"report": 5}, "report"),
     ],
 )
 def test_loading_refuses_what_it_does_not_know(edit, named):

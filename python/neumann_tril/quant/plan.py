@@ -242,6 +242,9 @@ class QuantPlan:
             for values in scales.values()
         ):
             raise ValueError("scales must map intermediates to lists of numbers")
+        report = fields.get("report")
+        if not isinstance(report, (dict, type(None))):
+            raise ValueError(f"report must be an object or null, got {report!r}")
         if not isinstance(fields["plan"], str):
             raise ValueError(f"plan must be text, got {fields['plan']!r}")
         return cls(
@@ -249,7 +252,7 @@ class QuantPlan:
             fields["bits"],
             fields["granularity"],
             scales,
-            fields.get("report"),
+            report,
         )
 
     def save(self, path: str) -> None:
