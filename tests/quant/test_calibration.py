@@ -47,6 +47,14 @@ def test_tensor_granularity_takes_the_widest_head():
     assert single.groups == 1 and per_head.groups == A.shape[2]
 
 
+def test_the_default_device_does_not_matter():
+    A = layer()
+    qplan = calibrate(A)
+    with torch.device("meta"):
+        assert calibrate(A) == qplan
+        assert quant.error_report(A, qplan).worst > 20
+
+
 def test_heads_are_found_along_the_dimension_that_is_named():
     A = layer()
     assert calibrate(A, head_dim=2) == calibrate(A.transpose(1, 2), head_dim=1)

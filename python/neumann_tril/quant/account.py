@@ -81,6 +81,11 @@ def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorRep
             f"A must hold numbers of a floating dtype, got shape {tuple(A.shape)} of {A.dtype}"
         )
     head = _check_dense(A, qplan, head_dim)
+    with torch.device("cpu"):  # whatever the default device is
+        return _report(A.detach().cpu(), qplan, head)
+
+
+def _report(A: Tensor, qplan: QuantPlan, head: int) -> ErrorReport:
     group = _groups(A, head)
     c = qplan.plan.chunk_size
     numbers, group = _numbers(A, qplan, group).reshape(-1, c, c), group.reshape(-1)

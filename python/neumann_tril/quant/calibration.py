@@ -293,17 +293,18 @@ def _observe(
             chosen = quantized_plan_for(sample.shape[-1], plan)
             heads = head_index(sample, head_dim).numel() if granularity == "head" else 1
             observed = {step.name: _Histogram(heads) for step in steps(chosen)}
-        matrices, group = _matrices(sample, chosen, head_dim if granularity == "head" else None)
-        if granularity == "head" and sample.shape[head_dim] != heads:
+        if granularity == "head" and head_index(sample, head_dim).numel() != heads:
             raise ValueError(
                 f"samples must have the same heads: {heads} at first, then {sample.shape[head_dim]}"
             )
-        if not bool(torch.isfinite(torch.tril(matrices, -1)).all()):
-            raise ValueError("samples must be finite below the diagonal")
-        for part, of in zip(matrices.split(512), group.split(512), strict=True):
-            if integer_input:
-                observed["A"].add(torch.tril(part, -1), of)
-            _Observation(part, chosen, of, observed).run()
+        with torch.device("cpu"):  # whatever the default device is
+            matrices, group = _matrices(sample, chosen, head_dim if granularity == "head" else None)
+            if not bool(torch.isfinite(torch.tril(matrices, -1)).all()):
+                raise ValueError("samples must be finite below the diagonal")
+            for part, of in zip(matrices.split(512), group.split(512), strict=True):
+                if integer_input:
+                    observed["A"].add(torch.tril(part, -1), of)
+                _Observation(part, chosen, of, observed).run()
     if chosen is None or not any(h.largest.any() for h in observed.values()):
         raise ValueError("samples must hold at least one matrix that is not zero")
     return observed, chosen
