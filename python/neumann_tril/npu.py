@@ -249,7 +249,8 @@ def _launch(
         raise ValueError(refusal.decode())
 
 
-def _with_unit_columns(A: Tensor) -> Tensor:
+def with_unit_columns(A: Tensor) -> Tensor:
+    """A, or its contiguous copy: the kernels read rows."""
     return A if A.stride(-1) == 1 else A.contiguous()
 
 
@@ -302,7 +303,7 @@ class NpuBackend:
         return None if refusal is None else refusal.decode()
 
     def run_dense(self, A: Tensor, X: Tensor, plan: Plan, compute_dtype: torch.dtype) -> None:
-        A = _with_unit_columns(A)
+        A = with_unit_columns(A)
         fits = X.stride(-1) == 1 and X.stride(-2) >= X.shape[-1]
         out = X if fits else torch.empty(X.shape, dtype=X.dtype, device=X.device)
         _launch(A, out, plan, compute_dtype, None)
@@ -317,7 +318,7 @@ class NpuBackend:
         compute_dtype: torch.dtype,
         table: ChunkTable | None,
     ) -> None:
-        A = _with_unit_columns(A)
+        A = with_unit_columns(A)
         count = -(-A.shape[1] // A.shape[3]) if table is None else len(table.first_row)
         _launch(A, X, plan, compute_dtype, count, table)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -52,17 +52,6 @@ def _refusal(
     return None if reason is None else str(reason.decode())
 
 
-def _with_unit_columns(A: Tensor) -> Tensor:
-    return A if A.stride(-1) == 1 else A.contiguous()
-
-
-def _target(problem: Problem) -> Tensor:
-    """X, or a tensor of its shape if the kernels cannot write into X."""
-    X = problem.X
-    apart = problem.time or X.stride(-2) >= X.shape[-1]
-    return X if X.stride(-1) == 1 and apart else torch.empty_like(X).contiguous()
-
-
 class _Kernels:
     """What both have in common."""
 
@@ -87,10 +76,7 @@ class _Kernels:
         return _refusal(loaded, qplan, dtype, output_dtype, cube_cores)
 
     def run(self, problem: Problem) -> None:
-        A, X = _with_unit_columns(problem.A), _target(problem)
-        self._launch(problem, A, X)
-        if X is not problem.X:
-            problem.X.copy_(X)
+        self._launch(problem, npu.with_unit_columns(problem.A), problem.X)
 
 
 def _chunks(problem: Problem, A: Tensor, X: Tensor) -> Any:
@@ -104,16 +90,17 @@ class EmulatedQuantized(_Kernels):
     devices: tuple[str, ...] = ("cpu",)
 
     def _library(self) -> tuple[ctypes.CDLL, int]:
-        return emulator.library(), 20
+        return emulator.library(), max(emulator.CUBE_CORES.values())
 
     def _launch(self, problem: Problem, A: Tensor, X: Tensor) -> None:
         chunks = _chunks(problem, A, X)
         emulator.inverse_quantized(A, X, problem.qplan, problem.group_dim, chunks, problem.table)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _on_device(qplan: QuantPlan, index: int) -> Tensor:
-    """The constants on a device, copied once; any stream may use them afterwards."""
+    """The constants on a device. Copied once, for which the host waits; kept for good, since a
+    kernel of any stream may be reading them."""
     constants = torch.from_numpy(constant_rows(qplan)).to(f"npu:{index}")
     torch.npu.synchronize(index)  # type: ignore[attr-defined]
     return constants

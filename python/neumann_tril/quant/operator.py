@@ -487,16 +487,17 @@ def _check_call(
 def _checked_scale(scale: Any, A: Tensor) -> Tensor:
     if not isinstance(scale, (Tensor, int, float)):
         raise TypeError(f"scale must be a tensor or a number, got {type(scale).__name__}")
-    scale = torch.as_tensor(scale, dtype=torch.float32, device=A.device)
+    scale = torch.as_tensor(scale, dtype=torch.float32)
+    # A device's numbers are not looked at: the host would have to wait for them.
+    if scale.device.type == "cpu" and not bool((torch.isfinite(scale) & (scale > 0)).all()):
+        raise ValueError("scale must be positive and finite throughout")
     try:
         fits = bool(torch.broadcast_shapes(scale.shape, A.shape) == A.shape)
     except RuntimeError:
         fits = False
     if not fits:
         raise ValueError(f"scale {tuple(scale.shape)} cannot be broadcast over A {tuple(A.shape)}")
-    if not bool((torch.isfinite(scale) & (scale > 0)).all()):
-        raise ValueError("scale must be positive and finite throughout")
-    checked: Tensor = scale
+    checked: Tensor = scale.to(A.device, non_blocking=True)
     return checked
 
 
