@@ -1,0 +1,546 @@
+// The cube's part of the int8 inverse: the joins, for several units in flight.
+//
+// For each unit (128 rows, 128 / C matrices) the vector cores have left the codes of the seeds, D:
+//
+//     for h = 16, 32 .. C/2, on all pairs of neighbours:
+//         T = code(-A21 X11)                                      JoinLeft
+//         X21 = code(X22 T)                                       JoinRight
+//     X = I X, row by row to global memory                        Result
+//
+// A product is int8 x int8 -> int32, exact; Fixpipe scales it, rounds to nearest even, saturates to
+// -128..127 and puts the codes into L1 (the minus is in its scale). Fractals of int8 are 16 x 32, so
+// matrices are made of squares of 32 x 32, two fractals one below the other, and every product has
+// k = 32. On the diagonal X = D + V, with V the [0 0; X21 0] of the first join: two products into
+// one sum. Where a square is narrower than 32, zeros fill it: A21 is [A21 0], X22 is [0 X22], and T
+// lies in the lower half of a square.
+// The last stage is a product with an identity, exact, so that whole rows leave at once.
+#pragma once
+
+#include "blocks.h"
+#include "quant_layout.h"
+
+namespace neumann_tril {
+
+// Scales of Fixpipe: 32 bits of float, of which it uses 1 + 8 + 10; bit 46: the codes are signed.
+constexpr uint64_t kSignedCodes = uint64_t{1} << 46;
+constexpr uint64_t kMinus = uint64_t{1} << 31;
+constexpr uint64_t kUnitScale = 0x3F800000;
+
+template <int32_t C>
+struct QuantProductBuffers {
+    static constexpr int32_t kStreams = 3;  // units in flight
+    static constexpr int32_t kInputs = 6;   // units in L1, half of them ahead
+    static constexpr int32_t kSquares = kUnitRows / 32;
+
+    // An input: the A21 of the joins in order, then D.
+    static constexpr uint32_t kA16 = 0;
+    static constexpr uint32_t kA32 = kA16 + kSquares * kCodeFractal;
+    static constexpr uint32_t kA64 = kA32 + (C > 32 ? kSquares / 2 * kSquare : 0);
+    static constexpr uint32_t kD = kA64 + (C > 64 ? 4 * kSquare : 0);
+    static constexpr uint32_t kInputBytes = kD + kSquares * kSquare;
+    // A stream's intermediates: T of a join; V; X21 of the joins of 32 and 64 rows.
+    static constexpr uint32_t kT = 0;
+    static constexpr uint32_t kV = kT + kSquares * kSquare;
+    static constexpr uint32_t kX32 = kV + kSquares * kSquare;
+    static constexpr uint32_t kX64 = kX32 + kSquares / 2 * kSquare;
+    static constexpr uint32_t kStreamBytes = kX64 + kSquares * kSquare;
+
+    // L1
+    static constexpr uint32_t kIdentityL1 = 0, kZerosL1 = kSquare;
+    static constexpr uint32_t kInputL1 = kZerosL1 + 3 * kSquare;
+    static constexpr uint32_t kStreamL1 = kInputL1 + kInputs * kInputBytes;
+    static constexpr uint32_t kEndL1 = kStreamL1 + kStreams * kStreamBytes;
+    static_assert(kEndL1 <= 512 * 1024 - 256, "L1 is too small");
+
+    // L0A and L0B: constants, then operands of each stream
+    static constexpr uint32_t kConstants = 4 * kSquare;
+    static constexpr uint32_t kOperandA = 16 * kSquare, kOperandB = 16 * kSquare;
+    static_assert(kStreams * kOperandA <= 64 * 1024, "L0A is too small");
+    static_assert(kConstants + kStreams * kOperandB <= 64 * 1024, "L0B is too small");
+    // L0C
+    static constexpr uint32_t kAccumulatorBytes = 32 * 1024;
+    static_assert(kStreams * kAccumulatorBytes <= 128 * 1024, "L0C is too small");
+};
+
+template <int32_t C>
+class QuantProductStage {
+  public:
+    __aicore__ inline QuantProductStage(const QuantTask& task, GM_ADDR a, GM_ADDR x,
+                                        GM_ADDR workspace, GM_ADDR constants,
+                                        const ChunkTable& table)
+        : task_(task.inverse),
+          table_(table),
+          constants_(constants, task),
+          groups_(task.groups),
+          share_(task.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum()),
+          count_(share_.count) {
+        workspace_.SetGlobalBuffer((__gm__ int8_t*)workspace +
+                                   AscendC::GetBlockIdx() * QuantWorkspacePerCore(C, 1));
+        a_.SetGlobalBuffer((__gm__ int8_t*)a);
+        codes_.SetGlobalBuffer((__gm__ int8_t*)x);
+        numbers_.SetGlobalBuffer((__gm__ half*)x);
+    }
+
+    __aicore__ inline void Run() {
+        for (int32_t s = 0; s < Buffers::kStreams; ++s) {
+            AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
+            LoadScales(s);
+        }
+        const AscendC::InitConstValueParams<uint16_t> zeros{1, Buffers::kEndL1 / 32, 0, 0};
+        AscendC::Fill(L1(0, Buffers::kEndL1).template ReinterpretCast<uint16_t>(), zeros);
+        AscendC::PipeBarrier<PIPE_MTE2>();
+        // As in products.h, neighbouring cores start with rounds of different length.
+        int32_t active = 1 + AscendC::GetBlockIdx() % Buffers::kStreams;
+        FetchUpTo(active);
+        for (int32_t first = 0; first < count_; first += active, active = Buffers::kStreams) {
+            active = count_ - first < active ? count_ - first : active;
+            for (int32_t number = 0; number < kStages; ++number) {
+                for (int32_t s = 0; s < active; ++s) {
+                    Advance(s, first + s, number);
+                }
+            }
+            FetchUpTo(first + active + Buffers::kStreams);
+        }
+        for (int32_t s = 0; s < Buffers::kStreams; ++s) {
+            AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
+        }
+    }
+
+  private:
+    using Buffers = QuantProductBuffers<C>;
+    using Codes = AscendC::LocalTensor<int8_t>;
+    using Sums = AscendC::LocalTensor<int32_t>;
+    static constexpr int32_t kMatrices = kUnitRows / C;
+    static constexpr int32_t kLevels = C == 32 ? 1 : C == 64 ? 2 : 3;
+    static constexpr int32_t kResults = C == 128 ? 2 : 1;  // a sum of 128 x 128 is too large
+    static constexpr int32_t kStages = 2 * kLevels + kResults;
+
+    // --- buffers
+
+    __aicore__ inline Codes L1(uint32_t offset, uint32_t count) const {
+        return Codes(AscendC::TPosition::A1, offset, count);
+    }
+    __aicore__ inline Codes Input(int32_t unit, uint32_t part) const {
+        const uint32_t input = unit % Buffers::kInputs * Buffers::kInputBytes;
+        return L1(Buffers::kInputL1 + input + part, Buffers::kInputBytes - part);
+    }
+    __aicore__ inline Codes Stream(int32_t s, uint32_t part) const {
+        return L1(Buffers::kStreamL1 + s * Buffers::kStreamBytes + part,
+                  Buffers::kStreamBytes - part);
+    }
+    __aicore__ inline Codes A(int32_t s) const {
+        return Codes(AscendC::TPosition::A2, s * Buffers::kOperandA, Buffers::kOperandA);
+    }
+    __aicore__ inline Codes B(int32_t s) const {
+        return Codes(AscendC::TPosition::B2, Buffers::kConstants + s * Buffers::kOperandB,
+                     Buffers::kOperandB);
+    }
+    __aicore__ inline Codes Identity() const {
+        return Codes(AscendC::TPosition::B2, 0, kSquare);
+    }
+    __aicore__ inline Codes Zeros() const {
+        return Codes(AscendC::TPosition::B2, kSquare, 3 * kSquare);
+    }
+    __aicore__ inline Sums Sum(int32_t s) const {
+        return Sums(AscendC::TPosition::CO1, s * Buffers::kAccumulatorBytes,
+                    Buffers::kAccumulatorBytes / 4);
+    }
+
+    // --- units
+
+    __aicore__ inline void FetchUpTo(int32_t end) {
+        for (; fetched_ < end && fetched_ < count_; ++fetched_) {
+            Fetch(fetched_);
+        }
+    }
+
+    // Brings D and the A21 of all joins into L1.
+    __aicore__ inline void Fetch(int32_t unit) {
+        constexpr int32_t kBoth = 2 * kRoundUnits;
+        const int32_t round = unit / kBoth, side = unit / kRoundUnits % 2;
+        if (unit % kBoth == 0) {
+            AscendC::CrossCoreWaitFlag(kReady);
+        }
+        if (unit == 0) {
+            AscendC::DataCopy(L1(Buffers::kIdentityL1, kSquare), workspace_,
+                              AscendC::DataCopyParams{1, kSquare / 32, 0, 0});
+        }
+        if (unit >= Buffers::kInputs) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Buffers::kInputs);
+        }
+        const auto ring = workspace_[kSquare + (round % kQuantRing * 2 + side) *
+                                                   QuantRoundBytes(C, 1)];
+        const int32_t in_round = unit % kRoundUnits;
+        constexpr int32_t kSeedsOfUnit = kSeeds / kRoundUnits;
+        AscendC::DataCopy(Input(unit, Buffers::kD), ring[in_round * kSeedsOfUnit],
+                          AscendC::DataCopyParams{1, kSeedsOfUnit / 32, 0, 0});
+        const int64_t matrix = (share_.first + unit) * kMatrices;
+        const bool given = task_.a_dtype == NT_INT8;  // A itself, else codes from the vector cores
+        for (int32_t m = 0; m < kMatrices; ++m) {
+            const Place place = Locate(task_, table_, matrix + m);
+            if (given) {
+                FetchBlocks(unit, m, a_[place.a], task_.a_row_stride, place.valid);
+            } else {
+                FetchBlocks(unit, m, ring[kSeeds + (in_round * kUnitRows + m * C) * C], C, C);
+            }
+        }
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Buffers::kInputs);
+        const bool last_of_round = unit % kBoth == kBoth - 1 || unit + 1 == count_;
+        if (last_of_round && round + kQuantRing < share_.Rounds()) {
+            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE2>(kFree);
+        }
+    }
+
+    __aicore__ inline void FetchBlocks(int32_t unit, int32_t m,
+                                       const AscendC::GlobalTensor<int8_t>& a, int64_t stride,
+                                       int32_t valid) const {
+        constexpr uint32_t kParts[] = {Buffers::kA16, Buffers::kA32, Buffers::kA64};
+        constexpr uint32_t kBlocks[] = {kCodeFractal, kSquare, 4 * kSquare};
+        for (int32_t level = 0; level < kLevels; ++level) {
+            const int32_t side = kLeafRows << level, pairs = C / (2 * side);
+            for (int32_t p = 0; p < pairs; ++p) {
+                const int32_t column = 2 * p * side, row = column + side;
+                const int32_t exist = valid - row;
+                if (exist > 0) {
+                    const auto block = kParts[level] + (m * pairs + p) * kBlocks[level];
+                    FetchBlock(Input(unit, block), a[row * stride + column], stride,
+                               exist < side ? exist : side, side);
+                }
+            }
+        }
+    }
+
+    // Rows of `side` columns to fractals column by column. Rows that do not exist keep what they
+    // hold: codes of another unit, which only rows that do not exist either depend on.
+    __aicore__ inline void FetchBlock(const Codes& block, const AscendC::GlobalTensor<int8_t>& a,
+                                      int64_t stride, int32_t rows, int32_t side) const {
+        AscendC::Nd2NzParams params;
+        params.ndNum = 1;
+        params.dValue = side;
+        params.srcNdMatrixStride = 0;
+        params.dstNzC0Stride = static_cast<uint16_t>(side);
+        params.dstNzNStride = 1;
+        params.dstNzMatrixStride = 0;
+        if (stride > 0 && stride <= 65535) {
+            params.nValue = static_cast<uint16_t>(rows);
+            params.srcDValue = static_cast<uint16_t>(stride);
+            AscendC::DataCopy(block, a, params);
+            return;
+        }
+        params.nValue = 1;
+        params.srcDValue = static_cast<uint16_t>(side);
+        for (int32_t r = 0; r < rows; ++r) {
+            AscendC::DataCopy(block[r * 32], a[r * stride], params);
+        }
+    }
+
+    __aicore__ inline void Begin(int32_t s, int32_t unit) {
+        const int64_t matrix = (share_.first + unit) * kMatrices;
+        for (int32_t m = 0; m < kMatrices; ++m) {
+            places_[s][m] = Locate(task_, table_, matrix + m);
+            group_[s][m] = constants_.Group(matrix + m);
+        }
+        if (groups_ > 1) {
+            LoadScales(s);
+        }
+        AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Buffers::kInputs);
+        if (unit == 0) {
+            LoadCodes(Identity(), L1(Buffers::kIdentityL1, kSquare), 2, 1);
+            LoadCodes(Zeros(), L1(Buffers::kZerosL1, 3 * kSquare), 6, 1);
+        }
+    }
+
+    __aicore__ inline void LoadScales(int32_t s) {
+        for (int32_t m = 0; m < kMatrices; ++m) {
+            for (int32_t level = 0; level < kLevels; ++level) {
+                const int64_t group = group_[s][m];
+                uint64_t* const scales = scales_[s][m][level];
+                scales[kOfT] = (Bits(group, level, kToGrid) ^ kMinus) | kSignedCodes;
+                scales[kOfX] = Bits(group, level, kToX) | kSignedCodes;
+                scales[kOfNumbers] = Bits(group, level, kWide);
+            }
+        }
+    }
+    __aicore__ inline uint64_t Bits(int64_t group, int32_t level, int32_t which) const {
+        const float number = constants_.OfJoin(group, level, which);
+        return *reinterpret_cast<const uint32_t*>(&number);
+    }
+
+    // --- the edges between the pipes of a stage
+
+    __aicore__ inline void BeginLoads(int32_t s) const {
+        AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
+    }
+    __aicore__ inline void LoadsDone(int32_t s) const {
+        AscendC::SetFlag<AscendC::HardEvent::MTE1_M>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE1_M>(s);
+    }
+    __aicore__ inline void ProductsDone(int32_t s) const {
+        AscendC::SetFlag<AscendC::HardEvent::M_FIX>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::M_FIX>(s);
+    }
+    __aicore__ inline void StoresDone(int32_t s) const {
+        AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
+    }
+
+    // --- stages
+
+    __aicore__ inline void Advance(int32_t s, int32_t unit, int32_t number) {
+        if (number == 0) {
+            Begin(s, unit);
+        }
+        const bool codes = task_.x_dtype == NT_INT8;
+        if (number < 2 * kLevels) {
+            Join(s, unit, number / 2, number % 2 == 0);
+        } else if (codes) {
+            const int32_t strips = 4 / kResults, first = (number - 2 * kLevels) * strips;
+            Result(s, unit, first, first + strips);
+        }
+        if (number + 1 == kStages && unit + Buffers::kInputs < count_) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Buffers::kInputs);
+        }
+    }
+
+    __aicore__ inline void Join(int32_t s, int32_t unit, int32_t level, bool left) {
+        BeginLoads(s);
+        if (level == 0) {
+            left ? Left16(s, unit) : Right16(s, unit);
+        } else if (level == 1) {
+            left ? Left32(s, unit) : Right32(s, unit);
+        } else {
+            left ? Left64(s, unit) : Right64(s, unit);
+        }
+        StoresDone(s);
+    }
+
+    __aicore__ inline void Multiply(const Sums& c, const Codes& a, const Codes& b, uint16_t m,
+                                    uint16_t n, bool accumulate = false) const {
+        AscendC::Mmad(c, a, b, Product(m, n, 32, accumulate));
+    }
+    // Two products into the same place do not wait for each other below ten fractals.
+    __aicore__ inline void Settle() const { AscendC::PipeBarrier<PIPE_M>(); }
+
+    // Scales of a join: of T, of X21, of X21 as numbers.
+    static constexpr int32_t kOfT = 0, kOfX = 1, kOfNumbers = 2;
+
+    // `rows` x `columns` of sums for each matrix to squares in L1; matrices of one group at once.
+    __aicore__ inline void StoreCodes(int32_t s, int32_t level, int32_t which, const Codes& target,
+                                      uint16_t rows, int32_t columns) const {
+        for (int32_t m = 0; m < kMatrices;) {
+            int32_t end = m + 1;
+            while (end < kMatrices && group_[s][end] == group_[s][m]) {
+                ++end;
+            }
+            FixpipeToL1 params;
+            params.nSize = static_cast<uint16_t>((end - m) * columns);
+            params.mSize = rows;
+            params.srcStride = rows;
+            params.dstStride = (rows < 32 ? 32 : rows) * kCodePitchUnit;
+            params.quantPre = QuantMode_t::REQ8;
+            params.deqScalar = scales_[s][m][level][which];
+            AscendC::Fixpipe<int8_t, int32_t, AscendC::CFG_NZ>(target[m * columns * 32],
+                                                               Sum(s)[m * columns * rows], params);
+            m = end;
+        }
+    }
+
+    // The block at (row, column) of a matrix to global memory; rows that do not exist are left out.
+    template <typename U>
+    __aicore__ inline void StoreRows(const AscendC::GlobalTensor<U>& x, QuantMode_t mode,
+                                     uint64_t scale, const Place& place, int32_t row,
+                                     int32_t column, const Sums& c, uint16_t rows,
+                                     uint16_t columns) const {
+        const int32_t exist = place.valid - row;
+        if (exist <= 0) {
+            return;
+        }
+        FixpipeToGlobal params;
+        params.nSize = columns;
+        params.mSize = exist < rows ? static_cast<uint16_t>(exist) : rows;
+        params.srcStride = rows;
+        params.dstStride = static_cast<uint32_t>(task_.x_row_stride);
+        params.quantPre = mode;
+        params.deqScalar = scale;
+        SetSingleMatrix(params);
+        AscendC::Fixpipe<U, int32_t, AscendC::CFG_ROW_MAJOR>(
+            x[place.x + row * task_.x_row_stride + column], c, params);
+    }
+    __aicore__ inline void StoreNumbers(int32_t s, int32_t level, int32_t m, int32_t row,
+                                        int32_t column, const Sums& c, uint16_t rows,
+                                        uint16_t columns) const {
+        if (task_.x_dtype == NT_FLOAT16) {
+            StoreRows(numbers_, QuantMode_t::DEQF16, scales_[s][m][level][kOfNumbers], places_[s][m], row,
+                      column, c, rows, columns);
+        }
+    }
+
+    // Joins of 16 rows: the pairs are the squares on the diagonal.
+    __aicore__ inline void Left16(int32_t s, int32_t unit) const {
+        LoadCodes(A(s), Input(unit, Buffers::kA16), kSquares, 1);
+        LoadCodeSquares(B(s), Input(unit, Buffers::kD), kSquares, 1);
+        MultiplySquares16(s);
+        StoreCodes(s, 0, kOfT, Stream(s, Buffers::kT)[kCodeFractal], 16, C);
+    }
+    __aicore__ inline void Right16(int32_t s, int32_t unit) const {
+        LoadCodes(A(s), Input(unit, Buffers::kD)[kCodeFractal], kSquares, 2);
+        LoadCodeSquares(B(s), Stream(s, Buffers::kT), kSquares, 1);
+        MultiplySquares16(s);
+        StoreCodes(s, 0, kOfX, Stream(s, Buffers::kV)[kCodeFractal], 16, C);
+        for (int32_t q = 0; q < kSquares; ++q) {
+            const int32_t corner = q * 32 % C;
+            StoreNumbers(s, 0, q * 32 / C, corner + 16, corner, Sum(s)[q * kCodeFractal], 16, 16);
+        }
+    }
+    __aicore__ inline void MultiplySquares16(int32_t s) const {
+        LoadsDone(s);
+        for (int32_t q = 0; q < kSquares; ++q) {
+            Multiply(Sum(s)[q * kCodeFractal], A(s)[q * kCodeFractal], B(s)[q * kSquare], 16, 32);
+        }
+        ProductsDone(s);
+    }
+
+    // Joins of 32 rows: of the squares 2p and 2p + 1 on the diagonal.
+    __aicore__ inline void Left32(int32_t s, int32_t unit) const {
+        LoadCodes(A(s), Input(unit, Buffers::kA32), 2 * kPairs, 1);
+        LoadCodeSquares(B(s), Input(unit, Buffers::kD), kPairs, 2);
+        LoadCodeSquares(B(s)[kPairs * kSquare], Stream(s, Buffers::kV), kPairs, 2);
+        LoadsDone(s);
+        for (int32_t p = 0; p < kPairs; ++p) {
+            Multiply(Sum(s)[p * kSquare], A(s)[p * kSquare], B(s)[p * kSquare], 32, 32);
+        }
+        Settle();
+        for (int32_t p = 0; p < kPairs; ++p) {
+            Multiply(Sum(s)[p * kSquare], A(s)[p * kSquare], B(s)[(kPairs + p) * kSquare], 32, 32,
+                     true);
+        }
+        ProductsDone(s);
+        StoreCodes(s, 1, kOfT, Stream(s, Buffers::kT), 32, C / 2);
+    }
+    __aicore__ inline void Right32(int32_t s, int32_t unit) const {
+        for (int32_t p = 0; p < kPairs; ++p) {
+            const uint32_t lower = (2 * p + 1) * kSquare;
+            LoadCodes(A(s)[p * kSquare], Input(unit, Buffers::kD)[lower], 2, 1);
+            LoadCodes(A(s)[(kPairs + p) * kSquare], Stream(s, Buffers::kV)[lower], 2, 1);
+        }
+        LoadCodeSquares(B(s), Stream(s, Buffers::kT), kPairs, 1);
+        LoadsDone(s);
+        for (int32_t p = 0; p < kPairs; ++p) {
+            Multiply(Sum(s)[p * kSquare], A(s)[p * kSquare], B(s)[p * kSquare], 32, 32);
+        }
+        Settle();
+        for (int32_t p = 0; p < kPairs; ++p) {
+            Multiply(Sum(s)[p * kSquare], A(s)[(kPairs + p) * kSquare], B(s)[p * kSquare], 32, 32,
+                     true);
+        }
+        ProductsDone(s);
+        StoreCodes(s, 1, kOfX, Stream(s, Buffers::kX32), 32, C / 2);
+        for (int32_t p = 0; p < kPairs; ++p) {
+            const int32_t corner = p * 64 % C;
+            StoreNumbers(s, 1, p * 64 / C, corner + 32, corner, Sum(s)[p * kSquare], 32, 32);
+        }
+    }
+
+    // The join of 64 rows: X11 is [D0+V0 0; W0 D1+V1] and X22 [D2+V2 0; W1 D3+V3], W of Right32.
+    __aicore__ inline void Left64(int32_t s, int32_t unit) const {
+        const auto d = Input(unit, Buffers::kD), v = Stream(s, Buffers::kV);
+        LoadCodes(A(s), Input(unit, Buffers::kA64), 8, 1);
+        LoadCodeSquares(B(s), d, 2, 1);
+        LoadCodeSquares(B(s)[2 * kSquare], v, 2, 1);
+        LoadCodeSquares(B(s)[4 * kSquare], Stream(s, Buffers::kX32), 1, 1);
+        LoadsDone(s);
+        const auto a0 = A(s), a1 = A(s)[2 * kSquare];
+        const auto c0 = Sum(s), c1 = Sum(s)[2 * kSquare];
+        Multiply(c0, a0, B(s), 64, 32);
+        Multiply(c1, a1, B(s)[kSquare], 64, 32);
+        Settle();
+        Multiply(c0, a0, B(s)[2 * kSquare], 64, 32, true);
+        Multiply(c1, a1, B(s)[3 * kSquare], 64, 32, true);
+        Settle();
+        Multiply(c0, a1, B(s)[4 * kSquare], 64, 32, true);
+        ProductsDone(s);
+        StoreCodes(s, 2, kOfT, Stream(s, Buffers::kT), 64, 64);
+    }
+    __aicore__ inline void Right64(int32_t s, int32_t unit) const {
+        const auto t = Stream(s, Buffers::kT);
+        LoadCodes(A(s), Input(unit, Buffers::kD)[2 * kSquare], 4, 1);
+        LoadCodes(A(s)[2 * kSquare], Stream(s, Buffers::kV)[2 * kSquare], 4, 1);
+        LoadCodes(A(s)[4 * kSquare], Stream(s, Buffers::kX32)[kSquare], 2, 1);
+        // The upper 32 rows of T, then the lower.
+        LoadCodeSquares(B(s), t, 2, 2);
+        LoadCodeSquares(B(s)[2 * kSquare], t[kSquare], 2, 2);
+        LoadsDone(s);
+        const auto upper = B(s), lower = B(s)[2 * kSquare];
+        const auto c0 = Sum(s), c1 = Sum(s)[2 * kSquare];
+        Multiply(c0, A(s), upper, 32, 64);
+        Multiply(c1, A(s)[kSquare], lower, 32, 64);
+        Settle();
+        Multiply(c0, A(s)[2 * kSquare], upper, 32, 64, true);
+        Multiply(c1, A(s)[3 * kSquare], lower, 32, 64, true);
+        Settle();
+        Multiply(c1, A(s)[4 * kSquare], upper, 32, 64, true);
+        ProductsDone(s);
+        // Square (r, c) is number 2 r + c.
+        StoreCodes(s, 2, kOfX, Stream(s, Buffers::kX64), 32, 128);
+        StoreNumbers(s, 2, 0, 64, 0, c0, 32, 64);
+        StoreNumbers(s, 2, 0, 96, 0, c1, 32, 64);
+    }
+
+    // Rows of X, in strips of 32.
+    __aicore__ inline void Result(int32_t s, int32_t unit, int32_t first, int32_t end) const {
+        constexpr int32_t kV = kSquares * kSquare, kW = 2 * kV, kZ = kW + kPairs * kSquare;
+        BeginLoads(s);
+        LoadCodes(A(s), Input(unit, Buffers::kD), 2 * kSquares, 1);
+        LoadCodes(A(s)[kV], Stream(s, Buffers::kV), 2 * kSquares, 1);
+        if (C > 32) {
+            LoadCodes(A(s)[kW], Stream(s, Buffers::kX32), 2 * kPairs, 1);
+        }
+        if (C > 64) {
+            LoadCodes(A(s)[kZ], Stream(s, Buffers::kX64), 8, 1);
+        }
+        LoadsDone(s);
+        for (int32_t strip = first; strip < end; ++strip) {
+            const int32_t r = strip % (C / 32);
+            const auto c = Sum(s)[(strip - first) * 32 * C];
+            for (int32_t column = 0; column < r; ++column) {
+                const int32_t square =
+                    r - column == 1 && r % 2 == 1 ? kW + strip / 2 * kSquare
+                                                  : kZ + (2 * (r - 2) + column) * kSquare;
+                Multiply(c[column * kSquare], A(s)[square], Identity(), 32, 32);
+            }
+            Multiply(c[r * kSquare], A(s)[strip * kSquare], Identity(), 32, 32);
+            if (r + 1 < C / 32) {
+                Multiply(c[(r + 1) * kSquare], A(s), Zeros(), 32,
+                         static_cast<uint16_t>(C - 32 * (r + 1)));
+            }
+        }
+        Settle();
+        for (int32_t strip = first; strip < end; ++strip) {
+            const int32_t r = strip % (C / 32);
+            Multiply(Sum(s)[(strip - first) * 32 * C + r * kSquare],
+                     A(s)[kV + strip * kSquare], Identity(), 32, 32, true);
+        }
+        ProductsDone(s);
+        for (int32_t strip = first; strip < end; ++strip) {
+            StoreRows(codes_, QuantMode_t::REQ8, kUnitScale | kSignedCodes,
+                      places_[s][strip * 32 / C], strip * 32 % C, 0,
+                      Sum(s)[(strip - first) * 32 * C], 32, C);
+        }
+        StoresDone(s);
+    }
+
+    static constexpr int32_t kSquares = Buffers::kSquares, kPairs = kSquares / 2;
+    const InverseTask& task_;
+    const ChunkTable& table_;
+    const Constants constants_;
+    const int32_t groups_;
+    const Share share_;
+    const int32_t count_;  // units of this core
+    AscendC::GlobalTensor<int8_t> workspace_, a_, codes_;
+    AscendC::GlobalTensor<half> numbers_;
+    int32_t fetched_ = 0;  // units brought to L1 so far
+    Place places_[Buffers::kStreams][kMatrices];
+    int64_t group_[Buffers::kStreams][kMatrices] = {};
+    uint64_t scales_[Buffers::kStreams][kMatrices][kLevels][3];
+};
+
+}  // namespace neumann_tril

@@ -1,0 +1,480 @@
+// The vector cores' part of the quantised inverse: gather A, seed the leaves, codes of both.
+//
+// A round is 32 leaves of 16 rows: 512 / C matrices, one below the other. For each round a core
+//
+//     load       the rows of A, a slice at a time; of float16 NaN becomes 0
+//     code       float16 and int16 A: the codes of all rows, in int8 limbs    -> workspace
+//     transpose  the leaves -> F[i][k][leaf], the strict lower parts, as float
+//     scale      codes -> numbers; all within -128..128
+//     seed       F = I - X, the inverse of every leaf, in place
+//     round      codes of X, transposed back, in int8 limbs as fractals       -> workspace
+//     announce   all to the cube core
+//
+// The seed is substitution, right-looking. With the sign of X below the diagonal turned, the column
+// that gives the factors is the one that is complete last, so that A and the inverse share F:
+//     for k = 1 .. 14:  for all i > k, j < k:   F[i][j] = F[i][j] - F[i][k] * F[k][j]
+// A lane is a leaf; an instruction takes one column of several rows, or several columns of one row.
+#pragma once
+
+#include "quant_layout.h"
+
+namespace neumann_tril {
+
+// The 16-bit words that hold an entry of A in the Unified Buffer.
+template <typename In>
+struct LeafWord {
+    using Type = In;
+};
+template <>
+struct LeafWord<int8_t> {
+    using Type = half;
+};
+
+// Byte offsets in the Unified Buffer.
+template <typename In, int32_t C>
+struct QuantSeedBuffers {
+    static constexpr uint32_t kCapacity = 192 * 1024 - 256;
+    static constexpr uint32_t kRowBytes = C * sizeof(In) < 32 ? 32 : C * sizeof(In);
+    static constexpr int32_t kSliceRows = kRowBytes > 128 ? 64 : 128;
+    static constexpr uint32_t kSliceBytes = kSliceRows * kRowBytes;
+    static constexpr uint32_t kWordBytes = kLeavesAtOnce * 256 * 2;
+
+    static constexpr uint32_t kScales = 0;                    // of A, a lane for each leaf, twice
+    static constexpr uint32_t kOnes = kScales + 256;          // -n, likewise
+    static constexpr uint32_t kBits = kOnes + 256;            // of a comparison
+    static constexpr uint32_t kLower = kBits + 1024;          // [i][k][leaf]: ones where k < i
+    static constexpr uint32_t kWords = kLower + kWordBytes;   // [i][k][leaf]
+    static constexpr uint32_t kLeaves = kWords + kWordBytes;  // [leaf][i][32], every other 16 used
+    static constexpr uint32_t kF = kLeaves + 2 * kWordBytes;  // float [i][k][leaf]
+    static constexpr uint32_t kProducts = kF + 2 * kWordBytes;
+    // [16 leaves][i][32], zeros in every other 16
+    static constexpr uint32_t kPadded = kProducts + 8 * 1024;
+    static constexpr uint32_t kSeedCodes = kPadded + kWordBytes;  // int8 fractals
+    static constexpr uint32_t kSlices = kSeedCodes + kSeeds;
+    static constexpr int32_t kFitting = (kCapacity - kSlices) / kSliceBytes;
+    static constexpr int32_t kSliceBuffers = kFitting < 4 ? kFitting : 4;
+    static_assert(kSliceBuffers >= 2, "the Unified Buffer is too small");
+};
+
+template <typename In, int32_t C, int32_t Limbs>
+class QuantSeedStage {
+  public:
+    __aicore__ inline QuantSeedStage(const QuantTask& task, GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
+                                     GM_ADDR constants, const ChunkTable& table)
+        : task_(task.inverse),
+          table_(table),
+          constants_(constants, task),
+          groups_(task.groups),
+          share_(task.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()),
+          side_(AscendC::GetSubBlockIdx()) {
+        a_.SetGlobalBuffer((__gm__ In*)a);
+        x8_.SetGlobalBuffer((__gm__ int8_t*)x);
+        x16_.SetGlobalBuffer((__gm__ uint16_t*)x);
+        workspace_.SetGlobalBuffer((__gm__ int8_t*)workspace + AscendC::GetBlockIdx() / 2 *
+                                                                   QuantWorkspacePerCore(C, Limbs));
+        rounds_ = share_.Rounds();
+        slices_ = 0;
+        for (int32_t j = 0; j < rounds_; ++j) {
+            slices_ += SlicesOf(j);
+        }
+    }
+
+    __aicore__ inline void Run() {
+        for (int32_t t = 0; t < kSliceBuffers; ++t) {
+            LoadNext();
+        }
+        PrepareConstants();
+        for (int32_t j = 0; j < rounds_; ++j) {
+            Round(j);
+        }
+    }
+
+  private:
+    using Buffers = QuantSeedBuffers<In, C>;
+    using Word = typename LeafWord<In>::Type;
+    static constexpr bool kCodesOfA = sizeof(In) != 1;  // the cube needs them from here
+    static constexpr int32_t kSliceBuffers = Buffers::kSliceBuffers;
+    static constexpr int32_t kSliceRows = Buffers::kSliceRows;
+    static constexpr int32_t kRoundMatrices = kRoundRows / C;
+    static constexpr int32_t kSliceMatrices = kSliceRows < C ? 1 : kSliceRows / C;
+    static constexpr int32_t kLeavesPerMatrix = C / kLeafRows;
+    static constexpr int32_t kPitch = Buffers::kRowBytes / 32;  // blocks from row to row of A
+    static constexpr int32_t kWords = kLeavesAtOnce * 256;
+    static constexpr int32_t kLane = kLeavesAtOnce / 8;  // blocks of one entry of F of all leaves
+    static constexpr int32_t kRow = kLeafRows * kLane;   // of a row of F
+
+    template <typename U>
+    __aicore__ inline AscendC::LocalTensor<U> Ub(uint32_t offset, uint32_t count) const {
+        return AscendC::LocalTensor<U>(AscendC::TPosition::VECCALC, offset, count);
+    }
+    template <typename U>
+    __aicore__ inline AscendC::LocalTensor<U> Words() const {
+        return Ub<U>(Buffers::kWords, kWords);
+    }
+    __aicore__ inline AscendC::LocalTensor<float> F() const {
+        return Ub<float>(Buffers::kF, kWords);
+    }
+    // Entry (i, k) of all leaves in F.
+    __aicore__ inline AscendC::LocalTensor<float> F(int32_t i, int32_t k) const {
+        return F()[(i * kLeafRows + k) * kLeavesAtOnce];
+    }
+    // Leaves of even number take the left half of a row of 32.
+    __aicore__ inline static int32_t HalfOf(int32_t leaf) { return C > 16 ? leaf % 2 * 16 : 0; }
+
+    __aicore__ inline int32_t UnitsOf(int32_t j) const {
+        const int32_t units = share_.count - Share::Unit(j, side_);
+        return units < 0 ? 0 : units > kRoundUnits ? kRoundUnits : units;
+    }
+    __aicore__ inline int32_t SlicesOf(int32_t j) const {
+        return UnitsOf(j) * (kUnitRows / kSliceRows);
+    }
+    __aicore__ inline int64_t FirstMatrix(int32_t j) const {
+        return (share_.first + Share::Unit(j, side_)) * (kUnitRows / C);
+    }
+
+    // --- constants
+
+    __aicore__ inline void PrepareConstants() {
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kLower, kWords), 0, kWords);
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kLeaves, 2 * kWords), 0, 2 * kWords);
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPadded, kWords), 0, kWords);
+        if (side_ == 0) {
+            AscendC::Duplicate<uint16_t>(Words<uint16_t>(), 0, kSquare);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        const auto lower = Ub<uint16_t>(Buffers::kLower, kWords);
+        for (int32_t i = 1; i < kLeafRows; ++i) {
+            AscendC::Duplicate<uint16_t>(lower[i * kLeafRows * kLeavesAtOnce], 0xFFFF,
+                                         i * kLeavesAtOnce);
+        }
+        if (side_ == 0 && task_.cube != 0) {
+            StoreIdentity();
+        }
+    }
+
+    // Two fractals; a row of halves is two blocks.
+    __aicore__ inline void StoreIdentity() {
+        const auto identity = Words<half>();
+        for (int32_t r = 0; r < 16; ++r) {
+            uint64_t mask[2] = {uint64_t{1} << r, 0};
+            AscendC::Duplicate(identity[r * 32], static_cast<half>(1.0f), mask, 2, 1, 33);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        const auto codes = Ub<int8_t>(Buffers::kSeedCodes, kSquare);
+        AscendC::Cast(codes, identity, AscendC::RoundMode::CAST_RINT, kSquare);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+        AscendC::DataCopy(workspace_, codes, AscendC::DataCopyParams{1, kSquare / 32, 0, 0});
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+    }
+
+    // A lane of `dst` for each leaf, in both halves of a repeat.
+    __aicore__ inline void FillLanes(uint32_t dst, float value, int32_t matrix) const {
+        if (groups_ == 1) {
+            AscendC::Duplicate<float>(Ub<float>(dst, 64), value, 64);
+            return;
+        }
+        const uint64_t lanes = ((uint64_t{1} << kLeavesPerMatrix) - 1)
+                               << (matrix * kLeavesPerMatrix);
+        uint64_t mask[2] = {lanes | lanes << 32, 0};
+        AscendC::Duplicate<float>(Ub<float>(dst, 64), value, mask, 1, 1, 8);
+    }
+
+    __aicore__ inline void SetScales(int32_t j) {
+        const int32_t different = groups_ == 1 ? 1 : kRoundMatrices;
+        if (groups_ == 1 && j > 0) {
+            return;
+        }
+        coarse_ = false;
+        for (int32_t m = 0; m < different; ++m) {
+            const int64_t group = constants_.Group(FirstMatrix(j) + m);
+            const float scale = constants_.Of(group, kAScale);
+            coarse_ = coarse_ || scale > 1.0f;
+            FillLanes(Buffers::kScales, scale, m);
+            FillLanes(Buffers::kOnes, -constants_.Of(group, kXOne), m);
+        }
+    }
+
+    // --- load
+
+    __aicore__ inline void CopyRows(const AscendC::LocalTensor<In>& dst, int64_t offset,
+                                    int32_t rows) const {
+        constexpr uint32_t kBytes = C * sizeof(In);
+        const AscendC::DataCopyPadExtParams<In> no_padding{false, 0, 0, 0};
+        const int64_t gap = (task_.a_row_stride - C) * static_cast<int64_t>(sizeof(In));
+        if (gap >= 0 && gap <= 0xFFFFFFFFLL) {
+            const AscendC::DataCopyExtParams all{static_cast<uint16_t>(rows), kBytes,
+                                                 static_cast<uint32_t>(gap), 0, 0};
+            AscendC::DataCopyPad(dst, a_[offset], all, no_padding);
+            return;
+        }
+        for (int32_t r = 0; r < rows; ++r) {
+            const AscendC::DataCopyExtParams one{1, kBytes, 0, 0, 0};
+            AscendC::DataCopyPad(dst[r * kPitch * 32 / static_cast<int32_t>(sizeof(In))],
+                                 a_[offset + r * task_.a_row_stride], one, no_padding);
+        }
+    }
+
+    __aicore__ inline AscendC::LocalTensor<In> Slice(int32_t t) const {
+        return Ub<In>(Buffers::kSlices + t % kSliceBuffers * Buffers::kSliceBytes,
+                      Buffers::kSliceBytes / sizeof(In));
+    }
+
+    // Rows of matrix `m` of a slice: where they start in the matrix, and how many exist.
+    __aicore__ inline static int32_t Exist(const Place& place, int32_t row) {
+        const int32_t rows = place.valid - row;
+        const int32_t most = kSliceRows < C ? kSliceRows : C;
+        return rows < 0 ? 0 : rows > most ? most : rows;
+    }
+
+    // The next slice of all rounds of this core.
+    __aicore__ inline void LoadNext() {
+        if (loaded_ == slices_) {
+            return;
+        }
+        if (loaded_ >= kSliceBuffers) {
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(loaded_ % kSliceBuffers);
+        }
+        // All rounds before the last are whole.
+        const int32_t per_round = kRoundRows / kSliceRows;
+        const int32_t j = loaded_ / per_round, row = loaded_ % per_round * kSliceRows;
+        for (int32_t m = 0; m < kSliceMatrices; ++m) {
+            const Place place = Locate(task_, table_, FirstMatrix(j) + row / C + m);
+            const int32_t rows = Exist(place, row % C);
+            if (rows > 0) {
+                CopyRows(Slice(loaded_)[m * C * Buffers::kRowBytes / sizeof(In)],
+                         place.a + row % C * task_.a_row_stride, rows);
+            }
+        }
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(loaded_ % kSliceBuffers);
+        ++loaded_;
+    }
+
+    __aicore__ inline void Take(int32_t j, int32_t s) {
+        const int32_t t = taken_++;
+        const auto slice = Slice(t);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(t % kSliceBuffers);
+        ClearMissingRows(slice.template ReinterpretCast<uint16_t>(), j, s * kSliceRows);
+        GatherLeaves(slice, s * kSliceRows);
+        if (t + kSliceBuffers < slices_) {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(t % kSliceBuffers);
+        }
+        LoadNext();
+    }
+
+    __aicore__ inline void ClearMissingRows(const AscendC::LocalTensor<uint16_t>& slice, int32_t j,
+                                            int32_t row) {
+        constexpr int32_t kWordsPerRow = kPitch * 16;
+        bool cleared = false;
+        for (int32_t m = 0; m < kSliceMatrices; ++m) {
+            const int32_t rows =
+                Exist(Locate(task_, table_, FirstMatrix(j) + row / C + m), row % C);
+            const int32_t missing = (kSliceRows < C ? kSliceRows : C) - rows;
+            if (missing > 0) {
+                AscendC::Duplicate<uint16_t>(slice[(m * C + rows) * kWordsPerRow], 0,
+                                             missing * kWordsPerRow);
+                cleared = true;
+            }
+        }
+        if (cleared) {
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+    }
+
+    // The columns of the leaves: rows of 32 words, of which a leaf is the left or right half.
+    __aicore__ inline void GatherLeaves(const AscendC::LocalTensor<In>& slice, int32_t row) const {
+        const auto leaves = Ub<Word>(Buffers::kLeaves, 2 * kWords)[row * 32];
+        constexpr int32_t kRows = C > 16 ? 32 : kSliceRows;  // that share 32 columns
+        for (int32_t r = 0; r < kSliceRows; r += kRows) {
+            const int32_t block = (row + r) % C / 32;
+            const auto source = slice[r * kPitch * 32 + block * 32];
+            AscendC::Cast(leaves[r * 32], source, AscendC::RoundMode::CAST_NONE, 128, kRows / 4,
+                          AscendC::UnaryRepeatParams{1, kPitch, 8, 4 * kPitch});
+        }
+    }
+
+    // --- one round
+
+    __aicore__ inline void Round(int32_t j) {
+        SetScales(j);
+        for (int32_t s = 0; s < SlicesOf(j); ++s) {
+            Take(j, s);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        TransposeLeaves();
+        Numbers();
+        Seed();
+        StoreSeeds(j);
+        if (task_.cube != 0) {
+            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
+        }
+    }
+
+    // 16 leaves from rows of 32 words to [i][k][leaf].
+    __aicore__ inline void TransposeLeaves() const {
+        const auto leaves = Ub<Word>(Buffers::kLeaves, 2 * kWords);
+        const auto words = Words<Word>();
+        for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
+            uint64_t from[16], to[16];
+            for (int32_t i = 0; i < 16; ++i) {
+                from[i] = Address(leaves[(first + i) * kLeafRows * 32 + HalfOf(first + i)]);
+                to[i] = Address(words[i * kLeavesAtOnce + first]);
+            }
+            AscendC::TransDataTo5HD<Word>(
+                to, from, AscendC::TransDataTo5HDParams{false, false, 16, kLeavesAtOnce, 2});
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        const auto bits = Words<uint16_t>();
+        AscendC::And(bits, bits, Ub<uint16_t>(Buffers::kLower, kWords), kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // 16 leaves from [i][k][leaf] to rows of 32 words.
+    __aicore__ inline void TransposeBack(int32_t first) const {
+        const auto words = Words<half>();
+        const auto padded = Ub<half>(Buffers::kPadded, kWords);
+        uint64_t from[16], to[16];
+        for (int32_t i = 0; i < 16; ++i) {
+            from[i] = Address(words[i * kLeavesAtOnce + first]);
+            to[i] = Address(padded[i * kLeafRows * 32 + HalfOf(first + i)]);
+        }
+        AscendC::TransDataTo5HD<half>(
+            to, from, AscendC::TransDataTo5HDParams{false, false, 16, 2, kLeavesAtOnce});
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    template <typename U>
+    __aicore__ inline static uint64_t Address(const AscendC::LocalTensor<U>& tensor) {
+        return static_cast<uint64_t>(tensor.GetPhyAddr());
+    }
+
+    // Entries of F times a factor for each leaf.
+    __aicore__ inline void Scale(uint32_t factors) const {
+        AscendC::Mul(F(), F(), Ub<float>(factors, 64), 64, kWords / 64,
+                     AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 0});
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    __aicore__ inline void Numbers() const {
+        AscendC::Cast(F(), Words<Word>(), AscendC::RoundMode::CAST_NONE, kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+        Scale(Buffers::kScales);
+        if (coarse_) {
+            AscendC::Mins(F(), F(), 128.0f, kWords);
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::Maxs(F(), F(), -128.0f, kWords);
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+    }
+
+    __aicore__ inline void Seed() const {
+        for (int32_t k = 1; k < kLeafRows - 1; ++k) {
+            if (k < kLeafRows / 2) {
+                EliminateColumns(k);
+            } else {
+                EliminateRows(k);
+            }
+        }
+        // The diagonal of -X; what lies above is zero.
+        AscendC::Duplicate<float>(F(), -1.0f, kLeavesAtOnce, kLeafRows, 1, kRow + kLane);
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // F[i][j] -= F[i][k] F[k][j] for i > k, j < k, one column j at a time.
+    __aicore__ inline void EliminateColumns(int32_t k) const {
+        const int32_t rows = kLeafRows - 1 - k;
+        const auto products = Ub<float>(Buffers::kProducts, 2048);
+        for (int32_t j = 0; j < k; ++j) {
+            AscendC::Mul(products[j * rows * kLeavesAtOnce], F(k + 1, k), F(k, j), kLeavesAtOnce,
+                         rows, AscendC::BinaryRepeatParams{1, 1, 1, kLane, kRow, 0});
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        for (int32_t j = 0; j < k; ++j) {
+            AscendC::Sub(F(k + 1, j), F(k + 1, j), products[j * rows * kLeavesAtOnce],
+                         kLeavesAtOnce, rows,
+                         AscendC::BinaryRepeatParams{1, 1, 1, kRow, kRow, kLane});
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // The same, one row i at a time.
+    __aicore__ inline void EliminateRows(int32_t k) const {
+        const auto products = Ub<float>(Buffers::kProducts, 2048);
+        for (int32_t i = k + 1; i < kLeafRows; ++i) {
+            AscendC::Mul(products[(i - k - 1) * k * kLeavesAtOnce], F(k, 0), F(i, k), kLeavesAtOnce,
+                         k, AscendC::BinaryRepeatParams{1, 1, 1, kLane, kLane, 0});
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        for (int32_t i = k + 1; i < kLeafRows; ++i) {
+            AscendC::Sub(F(i, 0), F(i, 0), products[(i - k - 1) * k * kLeavesAtOnce],
+                         k * kLeavesAtOnce);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // Codes of X as int8 fractals.
+    __aicore__ inline void StoreSeeds(int32_t j) {
+        Scale(Buffers::kOnes);
+        AscendC::Cast(Words<int16_t>(), F(), AscendC::RoundMode::CAST_RINT, kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Cast(Words<half>(), Words<int16_t>(), AscendC::RoundMode::CAST_RINT, kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+        const auto codes = Ub<int8_t>(Buffers::kSeedCodes, kSeeds);
+        if (j > 0) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+        }
+        for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
+            TransposeBack(first);
+            AscendC::Cast(codes[first * kCodeFractal], Ub<half>(Buffers::kPadded, kWords),
+                          AscendC::RoundMode::CAST_RINT, kWords);
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+        if (task_.cube == 0) {
+            StoreRows(j, codes);
+        } else {
+            if (j >= kQuantRing) {
+                AscendC::CrossCoreWaitFlag(kFree);
+            }
+            AscendC::DataCopy(InRing(j), codes, AscendC::DataCopyParams{1, kSeeds / 32, 0, 0});
+        }
+        if (j + 1 < rounds_) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+        }
+    }
+
+    __aicore__ inline AscendC::GlobalTensor<int8_t> InRing(int32_t j) const {
+        return workspace_[kSquare +
+                          (j % kQuantRing * 2 + side_) * QuantRoundBytes(C, Limbs)];
+    }
+
+    // C = 16: the seeds are the result.
+    __aicore__ inline void StoreRows(int32_t j, const AscendC::LocalTensor<int8_t>& codes) const {
+        for (int32_t m = 0; m < kRoundMatrices; ++m) {
+            const Place place = Locate(task_, table_, FirstMatrix(j) + m);
+            if (m < UnitsOf(j) * (kUnitRows / C) && place.valid > 0) {
+                AscendC::DataCopyPad(
+                    x8_[place.x], codes[m * kCodeFractal],
+                    AscendC::DataCopyExtParams{static_cast<uint16_t>(place.valid), 16, 0,
+                                               static_cast<uint32_t>(task_.x_row_stride - 16), 0});
+            }
+        }
+    }
+
+    const InverseTask& task_;
+    const ChunkTable& table_;
+    const Constants constants_;
+    const int32_t groups_;
+    const Share share_;
+    const int32_t side_;
+    int32_t rounds_, slices_;
+    int32_t loaded_ = 0, taken_ = 0;  // slices
+    bool coarse_ = false;             // a code may stand for a number beyond 128
+    AscendC::GlobalTensor<In> a_;
+    AscendC::GlobalTensor<int8_t> x8_, workspace_;
+    AscendC::GlobalTensor<uint16_t> x16_;
+};
+
+}  // namespace neumann_tril

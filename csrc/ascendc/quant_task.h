@@ -1,0 +1,43 @@
+// What the host tells the quantised kernels, and where their workspace holds what. Shared by host
+// and device code.
+#pragma once
+
+#include "task.h"
+
+namespace neumann_tril {
+
+struct QuantTask {
+    InverseTask inverse;  // the matrices; a_dtype and x_dtype may be NT_INT8 or NT_INT16 too
+    int32_t groups;       // rows of constants
+    int32_t row;          // numbers in a row of constants
+    int64_t group_step;   // matrices from one index of the group's dimension to the next
+    int64_t units;        // of 128 rows
+};
+
+constexpr int32_t kLeafRows = 16;
+constexpr int32_t kLeavesAtOnce = 32;  // a round: the leaves that a vector core seeds side by side
+constexpr int32_t kRoundRows = kLeavesAtOnce * kLeafRows;
+constexpr int32_t kRoundUnits = kRoundRows / kUnitRows;
+constexpr int32_t kQuantRing = 3;  // rounds of either vector core in the workspace
+
+// Places in a row of constants.
+constexpr int32_t kAInverse = 0, kAScale = 1, kXOne = 3;
+constexpr int32_t kFirstJoin = 4, kJoinNumbers = 4;
+constexpr int32_t kToGrid = 1, kToX = 2, kWide = 3;  // of a join
+
+// int8: a square of 32 x 32 codes is two fractals of 16 x 32, one below the other.
+constexpr int32_t kCodeFractal = 16 * 32;
+constexpr int32_t kSquare = 32 * 32;
+// A leaf's seed is a fractal: its 16 x 16 codes on the left (even leaves) or right, zeros elsewhere.
+constexpr int32_t kSeeds = kLeavesAtOnce * kCodeFractal;
+
+// A core's workspace in bytes: an identity, then for each round of the ring, and for each of the
+// int8 limbs of a code, the seeds and the codes of A row by row (unless A itself is int8 codes).
+constexpr int32_t QuantRoundBytes(int32_t chunk_size, int32_t limbs) {
+    return limbs * (kSeeds + kRoundRows * chunk_size);
+}
+constexpr int32_t QuantWorkspacePerCore(int32_t chunk_size, int32_t limbs) {
+    return kSquare + kQuantRing * 2 * QuantRoundBytes(chunk_size, limbs);
+}
+
+}  // namespace neumann_tril
