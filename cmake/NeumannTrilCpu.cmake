@@ -7,10 +7,12 @@ set(NT_CPU_DIR ${PROJECT_SOURCE_DIR}/csrc/cpu)
 set(NT_CPU_SOURCES
     ${NT_CPU_DIR}/batch.cpp
     ${NT_CPU_DIR}/c_api.cpp
+    ${NT_CPU_DIR}/call.cpp
     ${NT_CPU_DIR}/isa.cpp
     ${NT_CPU_DIR}/kernels_portable.cpp
     ${NT_CPU_DIR}/plan.cpp
-    ${NT_CPU_DIR}/pool.cpp)
+    ${NT_CPU_DIR}/pool.cpp
+    ${NT_CPU_DIR}/quantized_api.cpp)
 set(NT_CPU_DEFINITIONS)
 
 # Adds kernels_<isa>.cpp, compiled with the given flags, if the compiler takes them.
@@ -32,6 +34,8 @@ include(CheckCXXCompilerFlag)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     nt_add_isa(avx2 -mavx2 -mfma -mf16c)
     nt_add_isa(avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+    nt_add_isa(avx512vnni -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
+               -mavx512vnni)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
     nt_add_isa(neon)
 endif()

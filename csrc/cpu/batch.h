@@ -19,6 +19,8 @@ class ChunkIterator {
                   void* x, size_t x_item, int64_t start);
     Chunk operator*() const;
     void operator++();
+    // The index in a batch dimension.
+    int64_t index(int dimension) const { return index_[dimension]; }
 
   private:
     const nt_chunks& chunks_;

@@ -1,40 +1,10 @@
 // nt_cpu_inverse: checks a call, picks its kernels and shares its matrices out to threads.
-#include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
-
-#include "batch.h"
+#include "call.h"
 #include "isa.h"
 #include "pool.h"
 
 namespace neumann_tril {
 namespace {
-
-constexpr size_t kItemSize[] = {2, 2, 4, 8};  // by dtype code
-
-// Entries of a batch that is done before another thread is awake: about 30 us of work.
-constexpr int64_t kInlineEntries = 1 << 16;
-
-// Results larger than a core's share of the last cache would not stay there: write past it.
-constexpr int64_t kStreamBytes = 8 << 20;
-
-constexpr int32_t kMaxThreads = 256;
-
-struct Release {
-    void operator()(void* p) const { std::free(p); }
-};
-
-// Memory the calling thread keeps for its calls, at least `bytes`; NULL if there is none left.
-void* thread_scratch(size_t bytes) {
-    thread_local std::unique_ptr<void, Release> scratch;
-    thread_local size_t size = 0;
-    if (size < bytes) {
-        scratch.reset(std::aligned_alloc(kCacheLine, bytes));
-        size = scratch ? bytes : 0;
-    }
-    return scratch.get();
-}
 
 struct Call {
     const nt_chunks* chunks;
@@ -94,9 +64,7 @@ extern "C" const char* nt_cpu_inverse(const nt_plan* plan, const nt_chunks* chun
     const bool wide = a_dtype == NT_FLOAT64 || x_dtype == NT_FLOAT64;
     const Kernels& kernels = wide ? isa().float64 : isa().float32;
     const size_t a_item = kItemSize[a_dtype], x_item = kItemSize[x_dtype];
-    const int64_t entries = plan->chunk_size * plan->chunk_size;
-    const bool stream = count >= kStreamBytes / (entries * static_cast<int64_t>(x_item)) &&
-                        rows_fill_cache_lines(*chunks, plan->chunk_size, x, x_item);
+    const bool stream = wants_stream(*chunks, plan->chunk_size, count, x, x_item);
 
     Call call = {};
     call.chunks = chunks;
@@ -119,15 +87,10 @@ extern "C" const char* nt_cpu_inverse(const nt_plan* plan, const nt_chunks* chun
     call.scratch_bytes =
         (exact ? kernels.exact_scratch : kernels.truncated_scratch) * kernels.item_size;
 
-    if (count * entries <= kInlineEntries) threads = 1;
-    if (threads == 0) threads = available_cores();
-    const int64_t least = std::max<int64_t>(1, kInlineEntries / entries);
-    const int64_t grain = std::max(least, count / (8 * static_cast<int64_t>(threads)));
-    threads = static_cast<int32_t>(
-        std::min<int64_t>({threads, kMaxThreads, (count + grain - 1) / grain}));
-    call.scratch =
-        static_cast<char*>(thread_scratch(static_cast<size_t>(threads) * call.scratch_bytes));
+    const Shares shares = shares_of(count, plan->chunk_size * plan->chunk_size, threads);
+    call.scratch = static_cast<char*>(
+        thread_scratch(static_cast<size_t>(shares.threads) * call.scratch_bytes));
     if (!call.scratch) return "out of memory";
-    parallel_for(count, grain, threads, invert_range, &call);
+    parallel_for(count, shares.grain, shares.threads, invert_range, &call);
     return nullptr;
 }

@@ -56,4 +56,12 @@ const Isa& isa() {
     return chosen;
 }
 
+const QuantizedKernels& quantized_kernels() {
+#if defined(NT_HAVE_AVX512VNNI)
+    static const bool vnni = &isa() == &kAvx512 && __builtin_cpu_supports("avx512vnni");
+    if (vnni) return kAvx512Vnni;
+#endif
+    return isa().quantized;
+}
+
 }  // namespace neumann_tril

@@ -66,9 +66,43 @@ struct Kernels {
     void (*fence)();      // orders streamed rows before what the thread writes next
 };
 
+// A checked call of nt_cpu_inverse_quantized.
+struct QuantizedJob {
+    nt_plan plan;
+    ptrdiff_t a_row_stride, a_column_stride;
+    ptrdiff_t x_row_stride, x_column_stride;
+    bool codes_in_a, codes_in_x;
+    float largest;  // finite number of the dtype of X
+    LoadRows load;
+    StoreRows store;
+};
+
+struct QuantizedResult {
+    float x_scale;
+    int64_t saturated;
+};
+
+// Inverts one chunk with its row of constants, NULL for scales per chunk.
+using InvertQuantized = QuantizedResult (*)(const QuantizedJob& job, const Chunk& chunk,
+                                            const float* constants, void* scratch);
+
+// The kernels for 8 or 16 bits.
+struct QuantizedBits {
+    InvertQuantized with_constants, with_scales_per_chunk;
+    size_t (*scratch_bytes)(int chunk_size);
+};
+
+struct QuantizedKernels {
+    QuantizedBits bits8, bits16;
+    LoadRows load[6];  // by dtype code; NULL where not used
+    StoreRows store[6], stream[6];
+    void (*fence)();
+};
+
 struct Isa {
     const char* name;
     Kernels float32, float64;
+    QuantizedKernels quantized;
 };
 
 }  // namespace neumann_tril

@@ -2,6 +2,7 @@
 // code compiled for one machine is never linked into another's, and includes its vectors first.
 #pragma once
 
+#include "quantized.h"
 #include "truncated.h"
 
 namespace neumann_tril::NT_ISA {
@@ -22,7 +23,7 @@ constexpr Kernels make_kernels() {
 // In float32 no operand is a float64.
 constexpr Isa make_isa(const char* name) {
     return {name, make_kernels<float, Half, BFloat16, float>(),
-            make_kernels<double, Half, BFloat16, float, double>()};
+            make_kernels<double, Half, BFloat16, float, double>(), make_quantized()};
 }
 
 }  // namespace neumann_tril::NT_ISA

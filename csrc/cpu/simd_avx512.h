@@ -1,7 +1,9 @@
-// Vectors of 512 bits: AVX-512 F, BW, DQ and VL.
+// Vectors of 512 bits: AVX-512 F, BW, DQ and VL; VNNI where the compiler may use it.
 #pragma once
 
 #include <immintrin.h>
+
+#include <cstring>
 
 #include "job.h"
 
@@ -21,8 +23,14 @@ struct Vec<double> {
     static constexpr int lanes = 8;
     __m512d v;
 };
+template <>
+struct Vec<int32_t> {
+    static constexpr int lanes = 16;
+    __m512i v;
+};
 using F = Vec<float>;
 using D = Vec<double>;
+using I = Vec<int32_t>;
 
 inline F load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline D load(const double* p) { return {_mm512_loadu_pd(p)}; }
@@ -73,6 +81,77 @@ inline D multiply_subtract(D a, D b, D c) { return {_mm512_fnmadd_pd(a.v, b.v, c
 // (a & keep) | fill, bit by bit.
 inline F mask(F a, F keep, F fill) { return {_mm512_or_ps(_mm512_and_ps(a.v, keep.v), fill.v)}; }
 inline D mask(D a, D keep, D fill) { return {_mm512_or_pd(_mm512_and_pd(a.v, keep.v), fill.v)}; }
+
+inline F subtract(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F multiply(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
+// Of a NaN and a number b, b.
+inline F minimum(F a, F b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline F maximum(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline F magnitude(F a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; }
+inline F zero_if_nan(F a) {
+    return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a.v, a.v, _CMP_ORD_Q), a.v)};
+}
+inline F round_to_integer(F a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_CUR_DIRECTION)}; }
+
+inline I broadcast(int32_t a) { return {_mm512_set1_epi32(a)}; }
+inline I to_integer(F a) { return {_mm512_cvttps_epi32(a.v)}; }
+inline F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline I add(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline I subtract(I a, I b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+template <int Bits>
+inline I shift_left(I a) {
+    return {_mm512_slli_epi32(a.v, Bits)};
+}
+template <int Bits>
+inline I shift_right(I a) {
+    return {_mm512_srai_epi32(a.v, Bits)};
+}
+// count, and one more in the lanes where a differs from b.
+inline I count_unequal(I count, F a, F b) {
+    const __mmask16 unequal = _mm512_cmp_ps_mask(a.v, b.v, _CMP_NEQ_UQ);
+    return {_mm512_mask_add_epi32(count.v, unequal, count.v, _mm512_set1_epi32(1))};
+}
+
+inline F load(const int8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+}
+inline F load(const int16_t* p) {
+    const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(words))};
+}
+inline void store(int32_t* p, I a) { _mm512_storeu_si512(p, a.v); }
+inline void store(int16_t* p, I a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(a.v));
+}
+inline void store(int16_t* p, F a) { store(p, to_integer(a)); }
+inline void store(int8_t* p, F a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(to_integer(a).v));
+}
+
+// Two rows of int16 numbers, side by side in every lane; and a pair of numbers for all lanes.
+struct Pairs {
+    __m512i v;
+};
+using Pair = Pairs;
+inline void store_pairs(int16_t* p, I even, I odd) {
+    const __m512i high = _mm512_slli_epi32(odd.v, 16);
+    _mm512_storeu_si512(p, _mm512_mask_blend_epi16(0xaaaaaaaa, even.v, high));
+}
+inline Pairs load_pairs(const int16_t* p) { return {_mm512_loadu_si512(p)}; }
+inline Pair broadcast_pair(const int16_t* p) {
+    int32_t bits;
+    std::memcpy(&bits, p, sizeof bits);
+    return {_mm512_set1_epi32(bits)};
+}
+// sum + f.even * g.even + f.odd * g.odd
+inline I add_dot(I sum, Pair f, Pairs g) {
+#ifdef __AVX512VNNI__
+    return {_mm512_dpwssd_epi32(sum.v, f.v, g.v)};
+#else
+    return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(f.v, g.v))};
+#endif
+}
 
 #define NT_SCALAR_HALF  // F16C converts single numbers, too
 inline float widen(Half a) { return _cvtsh_ss(a.bits); }

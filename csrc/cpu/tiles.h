@@ -101,7 +101,8 @@ inline void make_unit_lower(Vec<T> (&row)[kVectors<T>], int d) {
 
 // Numbers of type E that whole vectors of T are read from and written to.
 template <class T, class E>
-constexpr bool kVectorIO = sizeof(E) == sizeof(T) || sizeof(T) == sizeof(float);
+constexpr bool kVectorIO =
+    sizeof(E) == sizeof(T) || (sizeof(T) == sizeof(float) && sizeof(E) < sizeof(T));
 
 // Copies n numbers; touches no others.
 template <class T, class E>
@@ -137,7 +138,13 @@ void store_rows(RowSource source, int first, int count, int columns, void* x, pt
         const T* from = static_cast<const T*>(source.data) + i * source.row_stride;
         E* to = static_cast<E*>(x) + i * row_stride;
         if constexpr (kVectorIO<T, E>) {
-            const auto put = [](E* p, Vec<T> a) { Stream ? stream(p, a) : store(p, a); };
+            const auto put = [](E* p, Vec<T> a) {
+                if constexpr (Stream) {
+                    stream(p, a);
+                } else {
+                    store(p, a);
+                }
+            };
             if (Stream || column_stride == 1) {
                 int c = 0;
                 for (; c <= i; c += kPanel<T>, from += panel_stride)

@@ -4,10 +4,11 @@ from ._torch_import import import_torch
 
 import_torch()
 
-from . import emulator, reference, testing  # noqa: E402
+from . import emulator, quant, reference, testing  # noqa: E402
 from .backend import BackendError, backends  # noqa: E402
 from .operator import Explanation, explain, inverse, solve_tril  # noqa: E402
 from .plan import Plan, plan_for  # noqa: E402
+from .quant import QuantPlan, calibrate, inverse_quantized, solve_tril_quantized  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -15,12 +16,17 @@ __all__ = [
     "BackendError",
     "Explanation",
     "Plan",
+    "QuantPlan",
     "backends",
+    "calibrate",
     "emulator",
     "explain",
     "inverse",
+    "inverse_quantized",
     "plan_for",
+    "quant",
     "reference",
     "solve_tril",
+    "solve_tril_quantized",
     "testing",
 ]

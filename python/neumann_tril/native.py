@@ -14,11 +14,15 @@ from .plan import Plan
 
 __all__ = [
     "DTYPE_CODES",
+    "QUANTIZED_DTYPE_CODES",
     "Chunks",
+    "QuantStruct",
     "cpu_inverse",
+    "cpu_inverse_quantized",
     "cpu_isa",
     "dense_chunks",
     "library",
+    "quant_constants",
     "time_chunks",
 ]
 
@@ -27,6 +31,9 @@ MAX_DIMS = 8
 LIBRARY = "libneumann_tril.so"
 
 DTYPE_CODES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2, torch.float64: 3}
+"""Codes of the dtypes of the floating-point inverse."""
+QUANTIZED_DTYPE_CODES = {**DTYPE_CODES, torch.int8: 4, torch.int16: 5}
+"""Codes of the dtypes of the quantised inverse."""
 
 
 class PlanStruct(ctypes.Structure):
@@ -54,6 +61,17 @@ class Chunks(ctypes.Structure):
         ("length", ctypes.c_int64),
         ("first_row", ctypes.c_void_p),
         ("valid_rows", ctypes.c_void_p),
+    ]
+
+
+class QuantStruct(ctypes.Structure):
+    """``nt_quant``."""
+
+    _fields_ = [
+        ("bits", ctypes.c_int32),
+        ("groups", ctypes.c_int32),
+        ("group_dim", ctypes.c_int32),
+        ("constants", ctypes.c_void_p),
     ]
 
 
@@ -87,6 +105,20 @@ def library() -> ctypes.CDLL:
         ctypes.c_int32,
         ctypes.c_void_p,
         ctypes.c_int32,
+        ctypes.c_int32,
+    ]
+    loaded.nt_quant_constants.argtypes = [ctypes.c_void_p]
+    loaded.nt_cpu_inverse_quantized.restype = ctypes.c_char_p
+    loaded.nt_cpu_inverse_quantized.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
         ctypes.c_int32,
     ]
     return loaded
@@ -152,6 +184,48 @@ def cpu_inverse(plan: Plan, chunks: Chunks, A: Tensor, X: Tensor) -> None:
         DTYPE_CODES[A.dtype],
         X.data_ptr(),
         DTYPE_CODES[X.dtype],
+        torch.get_num_threads(),
+    )
+    if reason is not None:
+        raise ValueError(reason.decode())
+
+
+def quant_constants(plan: Plan) -> int:
+    """Numbers in a row of constants of a quantised plan; 0 if it cannot be quantised."""
+    return int(library().nt_quant_constants(ctypes.byref(_plan_struct(plan))))
+
+
+def cpu_inverse_quantized(
+    plan: Plan,
+    quant: QuantStruct,
+    chunks: Chunks,
+    A: Tensor,
+    X: Tensor,
+    x_scale: Tensor | None = None,
+    saturated: Tensor | None = None,
+) -> None:
+    """Fill X with the inverses on the grids of ``quant``, whose constants must outlive the call.
+
+    Args:
+        A: any of ``QUANTIZED_DTYPE_CODES``; integers are codes.
+        X: float16, bfloat16 or float32 numbers, or codes, int8 or int16 as the grids' bits.
+        x_scale: contiguous float32, takes the scale of the codes of each matrix in batch order.
+        saturated: one int64, takes the number of codes beyond their grid, of all intermediates of
+            all matrices.
+
+    Raises:
+        ValueError: the library refuses the arguments; the text is its reason.
+    """
+    reason = library().nt_cpu_inverse_quantized(
+        ctypes.byref(_plan_struct(plan)),
+        ctypes.byref(quant),
+        ctypes.byref(chunks),
+        A.data_ptr(),
+        QUANTIZED_DTYPE_CODES[A.dtype],
+        X.data_ptr(),
+        QUANTIZED_DTYPE_CODES[X.dtype],
+        None if x_scale is None else x_scale.data_ptr(),
+        None if saturated is None else saturated.data_ptr(),
         torch.get_num_threads(),
     )
     if reason is not None:

@@ -24,6 +24,7 @@ from .. import reference, testing
 from ..benchmark import SOLVE, machine, medians, solve_triangular, torch_threads
 from ..operator import inverse, solve_tril
 from ..plan import Plan, plan_for
+from ..quant import QuantPlan, calibrate, inverse_quantized
 from ..testing import Regime
 from .report import (
     chunk_size,
@@ -42,6 +43,9 @@ HELP = "accuracy and speed on one layer, with a picture"
 
 GATES = "qwen3.5-0.8b"
 OPERANDS = (torch.float16, torch.bfloat16)
+BITS = (16, 8)
+INTEGERS = "integer"
+CALIBRATION_TOKENS = 4096  # of another draw
 CURVE = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
 CURVE_MATRICES = 64
 
@@ -85,7 +89,7 @@ class Row:
 def run(options: argparse.Namespace) -> int:
     rows: list[Row] = []
     curve: list[dict[str, Any]] = []
-    steps = len(options.chunk_sizes) * (1 + _emulated_rows()) + len(CURVE)
+    steps = len(options.chunk_sizes) * (1 + _emulated_rows() + 2 * len(BITS)) + len(CURVE)
     # One thread: torch's small batched products stall for seconds when a core is taken away.
     with progress_bar() as progress, torch.no_grad(), torch_threads(1):
         task = progress.add_task("", total=steps)
@@ -176,6 +180,24 @@ def _layer_rows(size: int, options: argparse.Namespace) -> Iterator[Row]:
     sample = chunks[chosen].flatten(0, 1)
     for dtype in OPERANDS:
         yield from _emulated_rows_of(sample, dtype)
+    other = testing.layer(
+        regime, CALIBRATION_TOKENS, size, heads=options.heads, seed=options.seed + 1
+    )
+    yield from _quantised_rows(chunks[chosen], testing.split_chunks(other, size))
+
+
+def _quantised_rows(A: Tensor, other: Tensor) -> Iterator[Row]:
+    """A (N, H, C, C), on integer grids; static scales come from the other tokens."""
+    size = A.shape[-1]
+    truth = testing.truth(A).flatten(0, 1)
+    for bits in BITS:
+        plans = {
+            f"int{bits}, scales per chunk": QuantPlan.dynamic(chunk_size=size, bits=bits),
+            f"int{bits}, static scales per head": calibrate(other, bits=bits),
+        }
+        for name, qplan in plans.items():
+            X = inverse_quantized(A, qplan, backend="cpu").flatten(0, 1)
+            yield _row(f"plan exact, {name}", INTEGERS, qplan.plan.products, X, truth)
 
 
 def _timed_rows(A: Tensor, chunks: Tensor) -> Iterator[Row]:
@@ -239,6 +261,8 @@ def _tables(rows: list[Row]) -> Iterator[Table]:
         count = f"{lines[0].matrices:,} matrices of {size} x {size}"
         if lines[0].seconds:
             yield _timed_table(lines, f"{operands} on this CPU, {count}")
+        elif operands == INTEGERS:
+            yield _emulated_table(lines, f"quantised, operands and intermediates, {count}")
         else:
             yield _emulated_table(lines, f"{operands} operands, emulated, {count}")
 

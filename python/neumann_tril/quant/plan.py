@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -92,7 +92,9 @@ class QuantPlan:
     bits: int
     granularity: str
     scales: Mapping[str, Sequence[float]]
-    report: Mapping[str, Any] | None = None
+    report: Mapping[str, Any] | None = field(default=None, compare=False)
+    text: str = field(init=False, repr=False, compare=False)
+    """The plan without its report as compact JSON, as operators take it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.plan, Plan):
@@ -112,6 +114,8 @@ class QuantPlan:
         held = {name: tuple(float(v) for v in self.scales[name]) for name in wanted}
         object.__setattr__(self, "scales", held)
         self._check_scales()
+        # Here, and not when it is first asked for, so that torch.compile finds a plain attribute.
+        object.__setattr__(self, "text", json.dumps(self._fields(), separators=(",", ":")))
 
     def _check_scales(self) -> None:
         counts = {name: len(values) for name, values in self.scales.items()}
@@ -149,6 +153,9 @@ class QuantPlan:
         """Scales per chunk, found on the fly; needs no calibration."""
         return cls(quantized_plan_for(chunk_size, plan), bits, "chunk", {})
 
+    def __hash__(self) -> int:
+        return hash(self.text)
+
     @property
     def q_max(self) -> int:
         """Largest code."""
@@ -182,20 +189,19 @@ class QuantPlan:
 
     # --- text
 
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "format": "neumann_tril.QuantPlan",
+            "version": FORMAT_VERSION,
+            "plan": self.plan.to_text(),
+            "bits": self.bits,
+            "granularity": self.granularity,
+            "scales": {name: list(values) for name, values in self.scales.items()},
+        }
+
     def to_json(self) -> str:
         """The plan as JSON; :meth:`from_json` reads it."""
-        return json.dumps(
-            {
-                "format": "neumann_tril.QuantPlan",
-                "version": FORMAT_VERSION,
-                "plan": self.plan.to_text(),
-                "bits": self.bits,
-                "granularity": self.granularity,
-                "scales": {name: list(values) for name, values in self.scales.items()},
-                "report": self.report,
-            },
-            indent=1,
-        )
+        return json.dumps({**self._fields(), "report": self.report}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> QuantPlan:
@@ -264,14 +270,15 @@ def rounded_scale(value: Any) -> Any:
 class Constants:
     """Multipliers of a static plan, float32 arrays with one entry for each group.
 
-    For 8 bits every ``ratio`` and every ``wide`` has the 11 significant bits of the cube's output
-    unit; for 16 bits they are float32.
-
     a_inverse, a_scale: ``code = rint(A a_inverse)``, ``A ~ code a_scale``.
     units: name -> n of the grids 1 / n: "X", and where formed "A" (m), "R", "P1".., "E0"...
-    ratio: name -> the multiplier that brings a sum to the grid of that intermediate; of X: "R"
-        (the sum X (I + R)), "P1".., "T0".. (the sum X22 T0), "E0"..
-    wide: the same names as X's in ``ratio`` -> the multiplier that brings the sum to a number.
+    to_grid: name -> multiplier that brings a sum to the grid of that intermediate.
+    to_x: name -> multiplier that brings the sum with that intermediate on the right (X (I + R),
+        X22 T0, ..) to X's grid.
+    wide: name -> multiplier that brings the same sum to a number.
+
+    For 8 bits ``to_grid``, ``to_x`` and the ``wide`` of joins have the 11 significant bits of the
+    cube's output unit; everything else is float32.
     """
 
     a_inverse: np.ndarray
@@ -311,7 +318,7 @@ class Constants:
                 previous = name
             else:
                 to_grid[name] = fit(p / (exact["A"] * n))
-            to_x[name], wide[name] = fit(1 / p), fit(1 / (n * p))
+            to_x[name], wide[name] = fit(1 / p), np.float32(1 / (n * p))
         return cls(
             (1 / a_scale).astype(np.float32),
             a_scale.astype(np.float32),
@@ -320,3 +327,16 @@ class Constants:
             to_x,
             wide,
         )
+
+    def rows(self) -> np.ndarray:
+        """The rows of constants of ``neumann_tril_quant.h``, float32 (groups, constants)."""
+        none = np.zeros_like(self.a_scale)
+        columns = [self.a_inverse, self.a_scale, self.units.get("A", none), self.units["X"]]
+        for name in self.to_grid:
+            columns += [
+                self.units.get(name, none),
+                self.to_grid[name],
+                self.to_x[name],
+                self.wide[name],
+            ]
+        return np.ascontiguousarray(np.stack(columns, 1))

@@ -8,7 +8,7 @@ not an integer is float32, each operation rounded once:
     X = code(fl(x n))                          n: code of a one; the diagonal is exactly n
     V = sum(P Q)                               the exact sum of a product, as float32: see below
     code(fl(V to_grid)), code(fl(V to_x))      from a sum to the next operand
-    fl(V wide)                                 from a sum to the result
+    fl(V wide)                                 from a sum to the result; its diagonal is set to 1
 
 8 bits: |V| <= 128 * 128 * 128 < 2^24, so float32 holds it. 16 bits: with P = 256 Ph + Pl and
 Q = 256 Qh + Ql in int8 limbs, the sums Ph Qh, (Ph Ql + Pl Qh) and Pl Ql are exact in int32 and in
@@ -230,7 +230,7 @@ class _DynamicGrids:
         return None
 
 
-class _Evaluation:
+class Evaluation:
     """One inversion: A's codes, and X as numbers and as codes, as far as it is known."""
 
     def __init__(self, A: Tensor, qplan: QuantPlan, group: Tensor, keep_trace: bool) -> None:
@@ -272,8 +272,10 @@ class _Evaluation:
         return (self.eye[:side, :side] * _over(matrix, one.double())).expand(matrix.shape)
 
     def store_x(self, name: str, v: Tensor, wide: Tensor, place: _Diagonal) -> None:
-        """A sum becomes part of X."""
+        """A sum becomes part of X; the ones on the diagonal are known, whatever ``wide`` makes of
+        them."""
         place.put(self.wide, v * _over(v, wide))
+        torch.diagonal(self.wide, dim1=1, dim2=2).fill_(1)
         scaled = self.grids.x_codes(name, v, self.n)
         if scaled is not None:
             place.put(self.x, self.quantise("X", scaled, 1 / self.n))
@@ -364,4 +366,4 @@ def inverse(
     """
     if group is None:
         group = torch.zeros(A.shape[0], dtype=torch.int64)
-    return _Evaluation(A, qplan, group, trace).run()
+    return Evaluation(A, qplan, group, trace).run()

@@ -1,0 +1,134 @@
+"""What each rounding of a quantised inversion costs, and pictures of the magnitudes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..testing import snr, truth
+from .operator import _check_dense, _groups, _numbers
+from .plan import QuantPlan, steps
+from .reference import Evaluation, Intermediate
+
+__all__ = ["ErrorReport", "StepError", "error_report", "plot"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepError:
+    """One intermediate over all matrices.
+
+    own: SNR of its rounding (dB), over all its values; inf where nothing was rounded.
+    result_worst, result_median: SNR of X, per matrix, if this intermediate alone is rounded.
+    saturated: part of its codes that saturated.
+    """
+
+    name: str
+    own: float
+    result_worst: float
+    result_median: float
+    saturated: float
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """Which step loses how much; ``worst`` and ``median`` are the SNR of X as it is computed."""
+
+    steps: tuple[StepError, ...]
+    worst: float
+    median: float
+
+    def __str__(self) -> str:
+        lines = [f"{'':4}{'own':>8}{'X worst':>10}{'X median':>10}{'saturated':>11}"]
+        lines += [
+            f"{s.name:4}{s.own:8.1f}{s.result_worst:10.1f}{s.result_median:10.1f}"
+            f"{s.saturated:11.1e}"
+            for s in self.steps
+        ]
+        return "\n".join([*lines, f"{'all':4}{'':8}{self.worst:10.1f}{self.median:10.1f}"])
+
+
+class _OnlyOne(Evaluation):
+    """An inversion in which one intermediate alone is rounded; the others keep their grids."""
+
+    def __init__(self, A: Tensor, qplan: QuantPlan, group: Tensor, rounded: str) -> None:
+        self.rounded = rounded
+        super().__init__(A, qplan, group, keep_trace=False)
+
+    def quantise(self, name: str, scaled: Tensor, scale: Tensor) -> Tensor:
+        if name == self.rounded:
+            return super().quantise(name, scaled, scale)
+        return scaled.double()
+
+
+def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorReport:
+    """Which step of the quantised inversion of these matrices loses how much.
+
+    Args:
+        A: (..., C, C) as :func:`neumann_tril.inverse_quantized` takes it, floating point.
+        qplan, head_dim: as there.
+
+    Raises:
+        ValueError: A does not fit the plan; the message says why.
+    """
+    head = _check_dense(A, qplan, head_dim)
+    group = _groups(A, head)
+    c = qplan.plan.chunk_size
+    numbers, group = _numbers(A, qplan, group).reshape(-1, c, c), group.reshape(-1)
+    exact = truth(A.reshape(-1, c, c))
+    whole = Evaluation(numbers, qplan, group, keep_trace=True).run()
+    found = []
+    for step in steps(qplan.plan):
+        alone = snr(_OnlyOne(numbers, qplan, group, step.name).run().wide, exact)
+        own, saturated = _own([i for i in whole.trace if i.name == step.name])
+        found.append(
+            StepError(step.name, own, float(alone.min()), float(alone.median()), saturated)
+        )
+    values = snr(whole.wide, exact)
+    return ErrorReport(tuple(found), float(values.min()), float(values.median()))
+
+
+def _own(uses: list[Intermediate]) -> tuple[float, float]:
+    """SNR of the rounding of an intermediate, and the part that saturated."""
+    signal = noise = 0.0
+    saturated = total = 0
+    for use in uses:
+        scale = use.scale if use.codes.dim() == 3 else use.scale[:, None]
+        value = torch.tril(use.value, -1) if use.name == "X" else use.value
+        codes = torch.tril(use.codes, -1) if use.name == "X" else use.codes
+        signal += float((value**2).sum())
+        noise += float(((codes * scale - value) ** 2).sum())
+        saturated += int(use.saturated.sum())
+        total += use.codes.numel()
+    return (10 * math.log10(signal / noise) if noise else math.inf), saturated / max(total, 1)
+
+
+def plot(qplan: QuantPlan, path: str) -> None:
+    """Draw the magnitudes that calibration saw, and each range, into a picture file.
+
+    Raises:
+        ValueError: the plan holds no report.
+        ImportError: matplotlib is not installed (extra ``plot``).
+    """
+    if qplan.report is None:
+        raise ValueError("qplan has no report: it does not come from calibrate")
+    from matplotlib.figure import Figure
+
+    intermediates: dict[str, Any] = qplan.report["intermediates"]
+    figure = Figure(figsize=(8, 1.6 * len(intermediates)), layout="constrained")
+    axes = figure.subplots(len(intermediates), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (name, account) in zip(axes, intermediates.items(), strict=True):
+        shown = account["distribution"]
+        octaves = [shown["first_octave"] + k / 2 for k in range(len(shown["counts"]))]
+        axis.bar(octaves, shown["counts"], width=0.5, align="edge", color="tab:blue")
+        for group in account["groups"]:
+            if group["range"] > 0:
+                axis.axvline(math.log2(group["range"]), color="tab:red", linewidth=0.6)
+        axis.set_yscale("log")
+        axis.set_ylabel(name, rotation=0)
+    axes[-1].set_xlabel("log2 of the magnitude; red: the range of each group")
+    figure.suptitle(str(qplan), fontsize=9)
+    figure.savefig(path)
