@@ -82,7 +82,11 @@ const char* nt_npu_inverse_quantized(const nt_npu_quantized* inversion, void* st
     if (tiling.refusal != nullptr || tiling.blocks == 0) {
         return tiling.refusal;
     }
-    neumann_tril::Launch<int8_t>(tiling, *inversion, stream);
+    if (inversion->a_dtype == NT_INT8) {
+        neumann_tril::Launch<int8_t>(tiling, *inversion, stream);
+    } else {
+        neumann_tril::Launch<half>(tiling, *inversion, stream);
+    }
     return nullptr;
 }
 

@@ -33,7 +33,8 @@ struct LeafWord<int8_t> {
 // Byte offsets in the Unified Buffer.
 template <typename In, int32_t C>
 struct QuantSeedBuffers {
-    static constexpr uint32_t kCapacity = 192 * 1024 - 256;
+    // Select, which float16 A needs, works in what is above 184 KB.
+    static constexpr uint32_t kCapacity = sizeof(In) == 1 ? 192 * 1024 - 256 : 184 * 1024;
     static constexpr uint32_t kRowBytes = C * sizeof(In) < 32 ? 32 : C * sizeof(In);
     static constexpr int32_t kSliceRows = kRowBytes > 128 ? 64 : 128;
     static constexpr uint32_t kSliceBytes = kSliceRows * kRowBytes;
@@ -93,6 +94,7 @@ class QuantSeedStage {
     using Buffers = QuantSeedBuffers<In, C>;
     using Word = typename LeafWord<In>::Type;
     static constexpr bool kCodesOfA = sizeof(In) != 1;  // the cube needs them from here
+    static constexpr bool kNumbers = sizeof(Word) == sizeof(In) && sizeof(In) == 2;
     static constexpr int32_t kSliceBuffers = Buffers::kSliceBuffers;
     static constexpr int32_t kSliceRows = Buffers::kSliceRows;
     static constexpr int32_t kRoundMatrices = kRoundRows / C;
@@ -256,7 +258,15 @@ class QuantSeedStage {
         const auto slice = Slice(t);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(t % kSliceBuffers);
         ClearMissingRows(slice.template ReinterpretCast<uint16_t>(), j, s * kSliceRows);
-        GatherLeaves(slice, s * kSliceRows);
+        if constexpr (kCodesOfA) {
+            RemoveNans(slice);
+            CopyLeaves(slice.template ReinterpretCast<uint16_t>(), s * kSliceRows);
+            if (task_.cube != 0) {
+                StoreCodesOfA(slice, j, s * kSliceRows);
+            }
+        } else {
+            CastLeaves(slice, s * kSliceRows);
+        }
         if (t + kSliceBuffers < slices_) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(t % kSliceBuffers);
         }
@@ -283,7 +293,7 @@ class QuantSeedStage {
     }
 
     // The columns of the leaves: rows of 32 words, of which a leaf is the left or right half.
-    __aicore__ inline void GatherLeaves(const AscendC::LocalTensor<In>& slice, int32_t row) const {
+    __aicore__ inline void CastLeaves(const AscendC::LocalTensor<In>& slice, int32_t row) const {
         const auto leaves = Ub<Word>(Buffers::kLeaves, 2 * kWords)[row * 32];
         constexpr int32_t kRows = C > 16 ? 32 : kSliceRows;  // that share 32 columns
         for (int32_t r = 0; r < kSliceRows; r += kRows) {
@@ -293,11 +303,65 @@ class QuantSeedStage {
                           AscendC::UnaryRepeatParams{1, kPitch, 8, 4 * kPitch});
         }
     }
+    __aicore__ inline void CopyLeaves(const AscendC::LocalTensor<uint16_t>& slice,
+                                      int32_t row) const {
+        const auto leaves = Ub<uint16_t>(Buffers::kLeaves, 2 * kWords);
+        for (int32_t r = 0; r < kSliceRows; r += kLeafRows) {
+            const auto source = slice[r * C + (row + r) % C];
+            AscendC::Copy(leaves[(row + r) * 32 + HalfOf((row + r) / kLeafRows)], source, 128, 2,
+                          AscendC::CopyRepeatParams{2, kPitch, 16, 8 * kPitch});
+        }
+    }
+
+    __aicore__ inline void RemoveNans(const AscendC::LocalTensor<In>& slice) const {
+        if constexpr (kNumbers) {
+            const auto equal = Ub<uint8_t>(Buffers::kBits, 1024);
+            AscendC::Compare(equal, slice, slice, AscendC::CMPMODE::EQ, kSliceRows * C);
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::Select(slice, equal, slice, static_cast<half>(0.0f),
+                            AscendC::SELMODE::VSEL_TENSOR_SCALAR_MODE, kSliceRows * C);
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+    }
+
+    // The codes of a slice; F, the words and the products are free while rows are loaded.
+    __aicore__ inline void StoreCodesOfA(const AscendC::LocalTensor<In>& slice, int32_t j,
+                                         int32_t row) const {
+        constexpr int32_t kEntries = kSliceRows * C, kPart = kEntries / kSliceMatrices;
+        const auto numbers = Ub<float>(Buffers::kF, kEntries);
+        const auto codes = Ub<int16_t>(Buffers::kWords, kEntries);
+        AscendC::Cast(numbers, slice, AscendC::RoundMode::CAST_NONE, kEntries);
+        AscendC::PipeBarrier<PIPE_V>();
+        for (int32_t m = 0; m < kSliceMatrices; ++m) {
+            const int64_t group = constants_.Group(FirstMatrix(j) + row / C + m);
+            AscendC::Muls(numbers[m * kPart], numbers[m * kPart], constants_.Of(group, kAInverse),
+                          kPart);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Cast(codes, numbers, AscendC::RoundMode::CAST_RINT, kEntries);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Maxs(codes, codes, static_cast<int16_t>(-127), kEntries);
+        AscendC::PipeBarrier<PIPE_V>();
+        const auto halves = codes.template ReinterpretCast<half>();
+        AscendC::Cast(halves, codes, AscendC::RoundMode::CAST_RINT, kEntries);
+        AscendC::PipeBarrier<PIPE_V>();
+        const auto rows = Ub<int8_t>(Buffers::kProducts, kEntries);
+        AscendC::Cast(rows, halves, AscendC::RoundMode::CAST_RINT, kEntries);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::DataCopy(InRing(j)[kSeeds + row * C], rows,
+                          AscendC::DataCopyParams{1, kEntries / 32, 0, 0});
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+    }
 
     // --- one round
 
     __aicore__ inline void Round(int32_t j) {
         SetScales(j);
+        if (kCodesOfA) {
+            WaitForPlace(j);
+        }
         for (int32_t s = 0; s < SlicesOf(j); ++s) {
             Take(j, s);
         }
@@ -305,7 +369,12 @@ class QuantSeedStage {
         TransposeLeaves();
         Numbers();
         Seed();
-        StoreSeeds(j);
+        if (task_.x_dtype == NT_FLOAT16) {
+            StoreNumbers(j);
+        }
+        if (task_.cube != 0 || task_.x_dtype == NT_INT8) {
+            StoreSeeds(j);
+        }
         if (task_.cube != 0) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
         }
@@ -359,8 +428,10 @@ class QuantSeedStage {
     __aicore__ inline void Numbers() const {
         AscendC::Cast(F(), Words<Word>(), AscendC::RoundMode::CAST_NONE, kWords);
         AscendC::PipeBarrier<PIPE_V>();
-        Scale(Buffers::kScales);
-        if (coarse_) {
+        if (!kNumbers) {
+            Scale(Buffers::kScales);
+        }
+        if (kNumbers || coarse_) {
             AscendC::Mins(F(), F(), 128.0f, kWords);
             AscendC::PipeBarrier<PIPE_V>();
             AscendC::Maxs(F(), F(), -128.0f, kWords);
@@ -435,8 +506,8 @@ class QuantSeedStage {
         if (task_.cube == 0) {
             StoreRows(j, codes);
         } else {
-            if (j >= kQuantRing) {
-                AscendC::CrossCoreWaitFlag(kFree);
+            if (!kCodesOfA) {
+                WaitForPlace(j);
             }
             AscendC::DataCopy(InRing(j), codes, AscendC::DataCopyParams{1, kSeeds / 32, 0, 0});
         }
@@ -450,15 +521,96 @@ class QuantSeedStage {
                           (j % kQuantRing * 2 + side_) * QuantRoundBytes(C, Limbs)];
     }
 
+    __aicore__ inline void WaitForPlace(int32_t j) const {
+        if (task_.cube != 0 && j >= kQuantRing) {
+            AscendC::CrossCoreWaitFlag(kFree);
+        }
+    }
+
+    // --- what the cube does not write
+
+    // float16 results: the seeds, and zeros on their right.
+    __aicore__ inline void StoreNumbers(int32_t j) const {
+        const auto numbers = Words<half>();
+        AscendC::Cast(numbers, F(), AscendC::RoundMode::CAST_RINT, kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Mins(numbers, numbers, static_cast<half>(65504.0f), kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Maxs(numbers, numbers, static_cast<half>(-65504.0f), kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Muls(numbers, numbers, static_cast<half>(-1.0f), kWords);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Adds(numbers, numbers, static_cast<half>(0.0f), kWords);  // no negative zeros
+        AscendC::PipeBarrier<PIPE_V>();
+        for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
+            TransposeBack(first);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+            for (int32_t leaf = first; leaf < first + 16; ++leaf) {
+                StoreLeaf(j, leaf, leaf - first);
+            }
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+        }
+    }
+
+    __aicore__ inline void StoreLeaf(int32_t j, int32_t leaf, int32_t at) const {
+        const int32_t corner = leaf % kLeavesPerMatrix * kLeafRows;
+        const Place place = PlaceOf(j, leaf / kLeavesPerMatrix);
+        const int32_t exist = place.valid - corner;
+        if (exist <= 0) {
+            return;
+        }
+        const int32_t rows = exist < kLeafRows ? exist : kLeafRows;
+        const int64_t offset = place.x + corner * task_.x_row_stride + corner;
+        const auto padded = Ub<uint16_t>(Buffers::kPadded, kWords);
+        CopyResult(x16_, offset, padded[at * kLeafRows * 32 + HalfOf(leaf)], rows, kLeafRows, 1);
+        if (C > corner + kLeafRows) {
+            StoreZeros(offset + kLeafRows, rows, C - corner - kLeafRows);
+        }
+    }
+    __aicore__ inline void StoreZeros(int64_t offset, int32_t rows, int32_t columns) const {
+        const auto zeros = Ub<uint16_t>(Buffers::kLower, kZeros);
+        const int32_t at_once = kZeros / columns;
+        for (int32_t r = 0; r < rows; r += at_once) {
+            CopyResult(x16_, offset + r * task_.x_row_stride, zeros,
+                       rows - r < at_once ? rows - r : at_once, columns, 0);
+        }
+    }
+    static constexpr int32_t kZeros = kLeafRows * kLeavesAtOnce;  // the first row of kLower
+
+    // Rows of the result; `gap` blocks between rows in the Unified Buffer.
+    template <typename U>
+    __aicore__ inline void CopyResult(const AscendC::GlobalTensor<U>& dst, int64_t offset,
+                                      const AscendC::LocalTensor<U>& src, int32_t rows,
+                                      int32_t columns, uint32_t gap) const {
+        const uint32_t bytes = columns * sizeof(U);
+        const int64_t dst_gap = (task_.x_row_stride - columns) * static_cast<int64_t>(sizeof(U));
+        if (dst_gap <= 0xFFFFFFFFLL) {
+            const AscendC::DataCopyExtParams all{static_cast<uint16_t>(rows), bytes, gap,
+                                                 static_cast<uint32_t>(dst_gap), 0};
+            AscendC::DataCopyPad(dst[offset], src, all);
+            return;
+        }
+        const uint32_t pitch = ((bytes + 31) / 32 + gap) * 32 / sizeof(U);
+        for (int32_t r = 0; r < rows; ++r) {
+            AscendC::DataCopyPad(dst[offset + r * task_.x_row_stride], src[r * pitch],
+                                 AscendC::DataCopyExtParams{1, bytes, 0, 0, 0});
+        }
+    }
+
+    // Matrix m of a round.
+    __aicore__ inline Place PlaceOf(int32_t j, int32_t m) const {
+        return m < UnitsOf(j) * (kUnitRows / C) ? Locate(task_, table_, FirstMatrix(j) + m)
+                                                : Place{};
+    }
+
     // C = 16: the seeds are the result.
     __aicore__ inline void StoreRows(int32_t j, const AscendC::LocalTensor<int8_t>& codes) const {
         for (int32_t m = 0; m < kRoundMatrices; ++m) {
-            const Place place = Locate(task_, table_, FirstMatrix(j) + m);
-            if (m < UnitsOf(j) * (kUnitRows / C) && place.valid > 0) {
-                AscendC::DataCopyPad(
-                    x8_[place.x], codes[m * kCodeFractal],
-                    AscendC::DataCopyExtParams{static_cast<uint16_t>(place.valid), 16, 0,
-                                               static_cast<uint32_t>(task_.x_row_stride - 16), 0});
+            const Place place = PlaceOf(j, m);
+            if (place.valid > 0) {
+                CopyResult(x8_, place.x, codes[m * kCodeFractal], place.valid, kLeafRows, 0);
             }
         }
     }
