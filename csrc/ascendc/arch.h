@@ -81,7 +81,7 @@ __aicore__ inline void LoadCodes(const AscendC::LocalTensor<int8_t>& l0,
                                  const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
                                  uint16_t stride) {
     AscendC::LoadData(l0, l1,
-                      AscendC::LoadData2DParamsV2{0, 0, 1, count, stride, count, false, 0});
+                      AscendC::LoadData2DParamsV2{0, 0, 1, count, stride, 1, false, 0});
 }
 
 // `count` squares of 32 x 32 int8, `stride` squares apart, right operands; their rows are rows.
