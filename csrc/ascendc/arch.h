@@ -80,8 +80,7 @@ __aicore__ inline void LoadRightStack(const AscendC::LocalTensor<T>& l0,
 __aicore__ inline void LoadCodes(const AscendC::LocalTensor<int8_t>& l0,
                                  const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
                                  uint16_t stride) {
-    AscendC::LoadData(l0, l1,
-                      AscendC::LoadData2DParamsV2{0, 0, 1, count, stride, 1, false, 0});
+    AscendC::LoadData(l0, l1, AscendC::LoadData2DParamsV2{0, 0, 1, count, stride, 1, false, 0});
 }
 
 // `count` squares of 32 x 32 int8, `stride` squares apart, right operands; their rows are rows.
@@ -161,8 +160,7 @@ __aicore__ inline void LoadCodes(const AscendC::LocalTensor<int8_t>& l0,
                                  const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
                                  uint16_t stride) {
     AscendC::LoadData(
-        l0, l1,
-        AscendC::LoadData2DParams{0, static_cast<uint8_t>(count), stride, 0, 0, false, 0});
+        l0, l1, AscendC::LoadData2DParams{0, static_cast<uint8_t>(count), stride, 0, 0, false, 0});
 }
 
 // `count` squares of 32 x 32 int8, `stride` squares apart, right operands; their rows are rows.
@@ -170,8 +168,7 @@ __aicore__ inline void LoadCodeSquares(const AscendC::LocalTensor<int8_t>& l0,
                                        const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
                                        uint16_t stride) {
     AscendC::LoadDataWithTranspose(
-        l0, l1,
-        AscendC::LoadData2dTransposeParams{0, static_cast<uint8_t>(count), stride, 1, 0});
+        l0, l1, AscendC::LoadData2dTransposeParams{0, static_cast<uint8_t>(count), stride, 1, 0});
 }
 
 using FixpipeToL1 = AscendC::FixpipeParamsV220;

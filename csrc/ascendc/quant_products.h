@@ -8,15 +8,12 @@
 //     X = I X, row by row to global memory                        Result
 //
 // A product is int8 x int8 -> int32, exact; Fixpipe scales it, rounds to nearest even, saturates to
-// -128..127 and puts the codes into L1 (the minus is in its scale). Fractals of int8 are 16 x 32, so
-// matrices are made of squares of 32 x 32, two fractals one below the other, and every product has
-// k = 32. On the diagonal X = D + V, with V the [0 0; X21 0] of the first join: two products into
-// one sum. Where a square is narrower than 32, zeros fill it: A21 is [A21 0], X22 is [0 X22], and T
-// lies in the lower half of a square.
-// The last stage is a product with an identity, exact, so that whole rows leave at once.
+// -128..127 and puts the codes into L1 (the minus is in its scale). The last stage is a product
+// with an identity, exact, so that whole rows leave at once. How matrices are laid out:
+// quant_joins.h.
 #pragma once
 
-#include "blocks.h"
+#include "quant_joins.h"
 #include "quant_layout.h"
 
 namespace neumann_tril {
@@ -54,9 +51,8 @@ struct QuantProductBuffers {
 
     // L0A and L0B: constants, then operands of each stream
     static constexpr uint32_t kConstants = 4 * kSquare;
-    static constexpr uint32_t kOperandA = 16 * kSquare, kOperandB = 16 * kSquare;
-    static_assert(kStreams * kOperandA <= 64 * 1024, "L0A is too small");
-    static_assert(kConstants + kStreams * kOperandB <= 64 * 1024, "L0B is too small");
+    static constexpr uint32_t kOperand = Joins<1>::kOperand;
+    static_assert(kConstants + kStreams * kOperand <= 64 * 1024, "L0A and L0B are too small");
     // L0C
     static constexpr uint32_t kAccumulatorBytes = 32 * 1024;
     static_assert(kStreams * kAccumulatorBytes <= 128 * 1024, "L0C is too small");
@@ -108,8 +104,7 @@ class QuantProductStage {
 
   private:
     using Buffers = QuantProductBuffers<C>;
-    using Codes = AscendC::LocalTensor<int8_t>;
-    using Sums = AscendC::LocalTensor<int32_t>;
+    static constexpr int32_t kSquares = Joins<1>::kSquares, kPairs = Joins<1>::kPairs;
     static constexpr int32_t kMatrices = kUnitRows / C;
     static constexpr int32_t kLevels = C == 32 ? 1 : C == 64 ? 2 : 3;
     static constexpr int32_t kResults = C == 128 ? 2 : 1;  // a sum of 128 x 128 is too large
@@ -129,15 +124,13 @@ class QuantProductStage {
                   Buffers::kStreamBytes - part);
     }
     __aicore__ inline Codes A(int32_t s) const {
-        return Codes(AscendC::TPosition::A2, s * Buffers::kOperandA, Buffers::kOperandA);
+        return Codes(AscendC::TPosition::A2, s * Buffers::kOperand, Buffers::kOperand);
     }
     __aicore__ inline Codes B(int32_t s) const {
-        return Codes(AscendC::TPosition::B2, Buffers::kConstants + s * Buffers::kOperandB,
-                     Buffers::kOperandB);
+        return Codes(AscendC::TPosition::B2, Buffers::kConstants + s * Buffers::kOperand,
+                     Buffers::kOperand);
     }
-    __aicore__ inline Codes Identity() const {
-        return Codes(AscendC::TPosition::B2, 0, kSquare);
-    }
+    __aicore__ inline Codes Identity() const { return Codes(AscendC::TPosition::B2, 0, kSquare); }
     __aicore__ inline Codes Zeros() const {
         return Codes(AscendC::TPosition::B2, kSquare, 3 * kSquare);
     }
@@ -168,8 +161,8 @@ class QuantProductStage {
         if (unit >= Buffers::kInputs) {
             AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Buffers::kInputs);
         }
-        const auto ring = workspace_[kSquare + (round % kQuantRing * 2 + side) *
-                                                   QuantRoundBytes(C, 1)];
+        const auto ring =
+            workspace_[kSquare + (round % kQuantRing * 2 + side) * QuantRoundBytes(C, 1)];
         const int32_t in_round = unit % kRoundUnits;
         constexpr int32_t kSeedsOfUnit = kSeeds / kRoundUnits;
         AscendC::DataCopy(Input(unit, Buffers::kD), ring[in_round * kSeedsOfUnit],
@@ -301,24 +294,20 @@ class QuantProductStage {
         }
     }
 
-    __aicore__ inline void Join(int32_t s, int32_t unit, int32_t level, bool left) {
+    __aicore__ inline void Join(int32_t s, int32_t unit, int32_t level, bool left) const {
+        constexpr uint32_t kParts[] = {Buffers::kA16, Buffers::kA32, Buffers::kA64};
+        const Joins<1>::Operands operands{Input(unit, kParts[level]), Input(unit, Buffers::kD),
+                                          Stream(s, Buffers::kV), Stream(s, Buffers::kX32),
+                                          Stream(s, Buffers::kT)};
+        const Joins<1> join{A(s), B(s), Sum(s)};
         BeginLoads(s);
-        if (level == 0) {
-            left ? Left16(s, unit) : Right16(s, unit);
-        } else if (level == 1) {
-            left ? Left32(s, unit) : Right32(s, unit);
-        } else {
-            left ? Left64(s, unit) : Right64(s, unit);
-        }
+        left ? join.LoadLeft(level, operands) : join.LoadRight(level, operands);
+        LoadsDone(s);
+        left ? join.MultiplyLeft(level) : join.MultiplyRight(level);
+        ProductsDone(s);
+        left ? StoreT(s, level) : StoreX21(s, level);
         StoresDone(s);
     }
-
-    __aicore__ inline void Multiply(const Sums& c, const Codes& a, const Codes& b, uint16_t m,
-                                    uint16_t n, bool accumulate = false) const {
-        AscendC::Mmad(c, a, b, Product(m, n, 32, accumulate));
-    }
-    // Two products into the same place do not wait for each other below ten fractals.
-    __aicore__ inline void Settle() const { AscendC::PipeBarrier<PIPE_M>(); }
 
     // Scales of a join: of T, of X21, of X21 as numbers.
     static constexpr int32_t kOfT = 0, kOfX = 1, kOfNumbers = 2;
@@ -369,120 +358,40 @@ class QuantProductStage {
                                         int32_t column, const Sums& c, uint16_t rows,
                                         uint16_t columns) const {
         if (task_.x_dtype == NT_FLOAT16) {
-            StoreRows(numbers_, QuantMode_t::DEQF16, scales_[s][m][level][kOfNumbers], places_[s][m], row,
-                      column, c, rows, columns);
+            StoreRows(numbers_, QuantMode_t::DEQF16, scales_[s][m][level][kOfNumbers],
+                      places_[s][m], row, column, c, rows, columns);
         }
     }
 
-    // Joins of 16 rows: the pairs are the squares on the diagonal.
-    __aicore__ inline void Left16(int32_t s, int32_t unit) const {
-        LoadCodes(A(s), Input(unit, Buffers::kA16), kSquares, 1);
-        LoadCodeSquares(B(s), Input(unit, Buffers::kD), kSquares, 1);
-        MultiplySquares16(s);
-        StoreCodes(s, 0, kOfT, Stream(s, Buffers::kT)[kCodeFractal], 16, C);
-    }
-    __aicore__ inline void Right16(int32_t s, int32_t unit) const {
-        LoadCodes(A(s), Input(unit, Buffers::kD)[kCodeFractal], kSquares, 2);
-        LoadCodeSquares(B(s), Stream(s, Buffers::kT), kSquares, 1);
-        MultiplySquares16(s);
-        StoreCodes(s, 0, kOfX, Stream(s, Buffers::kV)[kCodeFractal], 16, C);
-        for (int32_t q = 0; q < kSquares; ++q) {
-            const int32_t corner = q * 32 % C;
-            StoreNumbers(s, 0, q * 32 / C, corner + 16, corner, Sum(s)[q * kCodeFractal], 16, 16);
-        }
-    }
-    __aicore__ inline void MultiplySquares16(int32_t s) const {
-        LoadsDone(s);
-        for (int32_t q = 0; q < kSquares; ++q) {
-            Multiply(Sum(s)[q * kCodeFractal], A(s)[q * kCodeFractal], B(s)[q * kSquare], 16, 32);
-        }
-        ProductsDone(s);
-    }
-
-    // Joins of 32 rows: of the squares 2p and 2p + 1 on the diagonal.
-    __aicore__ inline void Left32(int32_t s, int32_t unit) const {
-        LoadCodes(A(s), Input(unit, Buffers::kA32), 2 * kPairs, 1);
-        LoadCodeSquares(B(s), Input(unit, Buffers::kD), kPairs, 2);
-        LoadCodeSquares(B(s)[kPairs * kSquare], Stream(s, Buffers::kV), kPairs, 2);
-        LoadsDone(s);
-        for (int32_t p = 0; p < kPairs; ++p) {
-            Multiply(Sum(s)[p * kSquare], A(s)[p * kSquare], B(s)[p * kSquare], 32, 32);
-        }
-        Settle();
-        for (int32_t p = 0; p < kPairs; ++p) {
-            Multiply(Sum(s)[p * kSquare], A(s)[p * kSquare], B(s)[(kPairs + p) * kSquare], 32, 32,
-                     true);
-        }
-        ProductsDone(s);
-        StoreCodes(s, 1, kOfT, Stream(s, Buffers::kT), 32, C / 2);
-    }
-    __aicore__ inline void Right32(int32_t s, int32_t unit) const {
-        for (int32_t p = 0; p < kPairs; ++p) {
-            const uint32_t lower = (2 * p + 1) * kSquare;
-            LoadCodes(A(s)[p * kSquare], Input(unit, Buffers::kD)[lower], 2, 1);
-            LoadCodes(A(s)[(kPairs + p) * kSquare], Stream(s, Buffers::kV)[lower], 2, 1);
-        }
-        LoadCodeSquares(B(s), Stream(s, Buffers::kT), kPairs, 1);
-        LoadsDone(s);
-        for (int32_t p = 0; p < kPairs; ++p) {
-            Multiply(Sum(s)[p * kSquare], A(s)[p * kSquare], B(s)[p * kSquare], 32, 32);
-        }
-        Settle();
-        for (int32_t p = 0; p < kPairs; ++p) {
-            Multiply(Sum(s)[p * kSquare], A(s)[(kPairs + p) * kSquare], B(s)[p * kSquare], 32, 32,
-                     true);
-        }
-        ProductsDone(s);
-        StoreCodes(s, 1, kOfX, Stream(s, Buffers::kX32), 32, C / 2);
-        for (int32_t p = 0; p < kPairs; ++p) {
-            const int32_t corner = p * 64 % C;
-            StoreNumbers(s, 1, p * 64 / C, corner + 32, corner, Sum(s)[p * kSquare], 32, 32);
-        }
-    }
-
-    // The join of 64 rows: X11 is [D0+V0 0; W0 D1+V1] and X22 [D2+V2 0; W1 D3+V3], W of Right32.
-    __aicore__ inline void Left64(int32_t s, int32_t unit) const {
-        const auto d = Input(unit, Buffers::kD), v = Stream(s, Buffers::kV);
-        LoadCodes(A(s), Input(unit, Buffers::kA64), 8, 1);
-        LoadCodeSquares(B(s), d, 2, 1);
-        LoadCodeSquares(B(s)[2 * kSquare], v, 2, 1);
-        LoadCodeSquares(B(s)[4 * kSquare], Stream(s, Buffers::kX32), 1, 1);
-        LoadsDone(s);
-        const auto a0 = A(s), a1 = A(s)[2 * kSquare];
-        const auto c0 = Sum(s), c1 = Sum(s)[2 * kSquare];
-        Multiply(c0, a0, B(s), 64, 32);
-        Multiply(c1, a1, B(s)[kSquare], 64, 32);
-        Settle();
-        Multiply(c0, a0, B(s)[2 * kSquare], 64, 32, true);
-        Multiply(c1, a1, B(s)[3 * kSquare], 64, 32, true);
-        Settle();
-        Multiply(c0, a1, B(s)[4 * kSquare], 64, 32, true);
-        ProductsDone(s);
-        StoreCodes(s, 2, kOfT, Stream(s, Buffers::kT), 64, 64);
-    }
-    __aicore__ inline void Right64(int32_t s, int32_t unit) const {
+    __aicore__ inline void StoreT(int32_t s, int32_t level) const {
         const auto t = Stream(s, Buffers::kT);
-        LoadCodes(A(s), Input(unit, Buffers::kD)[2 * kSquare], 4, 1);
-        LoadCodes(A(s)[2 * kSquare], Stream(s, Buffers::kV)[2 * kSquare], 4, 1);
-        LoadCodes(A(s)[4 * kSquare], Stream(s, Buffers::kX32)[kSquare], 2, 1);
-        // The upper 32 rows of T, then the lower.
-        LoadCodeSquares(B(s), t, 2, 2);
-        LoadCodeSquares(B(s)[2 * kSquare], t[kSquare], 2, 2);
-        LoadsDone(s);
-        const auto upper = B(s), lower = B(s)[2 * kSquare];
-        const auto c0 = Sum(s), c1 = Sum(s)[2 * kSquare];
-        Multiply(c0, A(s), upper, 32, 64);
-        Multiply(c1, A(s)[kSquare], lower, 32, 64);
-        Settle();
-        Multiply(c0, A(s)[2 * kSquare], upper, 32, 64, true);
-        Multiply(c1, A(s)[3 * kSquare], lower, 32, 64, true);
-        Settle();
-        Multiply(c1, A(s)[4 * kSquare], upper, 32, 64, true);
-        ProductsDone(s);
-        // Square (r, c) is number 2 r + c.
-        StoreCodes(s, 2, kOfX, Stream(s, Buffers::kX64), 32, 128);
-        StoreNumbers(s, 2, 0, 64, 0, c0, 32, 64);
-        StoreNumbers(s, 2, 0, 96, 0, c1, 32, 64);
+        if (level == 0) {
+            StoreCodes(s, 0, kOfT, t[kCodeFractal], 16, C);
+        } else {
+            StoreCodes(s, level, kOfT, t, level == 1 ? 32 : 64, level == 1 ? C / 2 : 64);
+        }
+    }
+
+    __aicore__ inline void StoreX21(int32_t s, int32_t level) const {
+        if (level == 0) {
+            StoreCodes(s, 0, kOfX, Stream(s, Buffers::kV)[kCodeFractal], 16, C);
+            for (int32_t q = 0; q < kSquares; ++q) {
+                const int32_t corner = q * 32 % C;
+                StoreNumbers(s, 0, q * 32 / C, corner + 16, corner, Sum(s)[q * kCodeFractal], 16,
+                             16);
+            }
+        } else if (level == 1) {
+            StoreCodes(s, 1, kOfX, Stream(s, Buffers::kX32), 32, C / 2);
+            for (int32_t p = 0; p < kPairs; ++p) {
+                const int32_t corner = p * 64 % C;
+                StoreNumbers(s, 1, p * 64 / C, corner + 32, corner, Sum(s)[p * kSquare], 32, 32);
+            }
+        } else {
+            // Square (r, c) is number 2 r + c.
+            StoreCodes(s, 2, kOfX, Stream(s, Buffers::kX64), 32, 128);
+            StoreNumbers(s, 2, 0, 64, 0, Sum(s), 32, 64);
+            StoreNumbers(s, 2, 0, 96, 0, Sum(s)[2 * kSquare], 32, 64);
+        }
     }
 
     // Rows of X, in strips of 32.
@@ -502,22 +411,22 @@ class QuantProductStage {
             const int32_t r = strip % (C / 32);
             const auto c = Sum(s)[(strip - first) * 32 * C];
             for (int32_t column = 0; column < r; ++column) {
-                const int32_t square =
-                    r - column == 1 && r % 2 == 1 ? kW + strip / 2 * kSquare
-                                                  : kZ + (2 * (r - 2) + column) * kSquare;
-                Multiply(c[column * kSquare], A(s)[square], Identity(), 32, 32);
+                const int32_t square = r - column == 1 && r % 2 == 1
+                                           ? kW + strip / 2 * kSquare
+                                           : kZ + (2 * (r - 2) + column) * kSquare;
+                Joins<1>::Product32(c[column * kSquare], A(s)[square], Identity(), 32, 32, false);
             }
-            Multiply(c[r * kSquare], A(s)[strip * kSquare], Identity(), 32, 32);
+            Joins<1>::Product32(c[r * kSquare], A(s)[strip * kSquare], Identity(), 32, 32, false);
             if (r + 1 < C / 32) {
-                Multiply(c[(r + 1) * kSquare], A(s), Zeros(), 32,
-                         static_cast<uint16_t>(C - 32 * (r + 1)));
+                Joins<1>::Product32(c[(r + 1) * kSquare], A(s), Zeros(), 32,
+                                    static_cast<uint16_t>(C - 32 * (r + 1)), false);
             }
         }
-        Settle();
+        Joins<1>::Settle();
         for (int32_t strip = first; strip < end; ++strip) {
             const int32_t r = strip % (C / 32);
-            Multiply(Sum(s)[(strip - first) * 32 * C + r * kSquare],
-                     A(s)[kV + strip * kSquare], Identity(), 32, 32, true);
+            Joins<1>::Product32(Sum(s)[(strip - first) * 32 * C + r * kSquare],
+                                A(s)[kV + strip * kSquare], Identity(), 32, 32, true);
         }
         ProductsDone(s);
         for (int32_t strip = first; strip < end; ++strip) {
@@ -528,7 +437,6 @@ class QuantProductStage {
         StoresDone(s);
     }
 
-    static constexpr int32_t kSquares = Buffers::kSquares, kPairs = kSquares / 2;
     const InverseTask& task_;
     const ChunkTable& table_;
     const Constants constants_;

@@ -71,8 +71,8 @@ class QuantSeedStage {
         a_.SetGlobalBuffer((__gm__ In*)a);
         x8_.SetGlobalBuffer((__gm__ int8_t*)x);
         x16_.SetGlobalBuffer((__gm__ uint16_t*)x);
-        workspace_.SetGlobalBuffer((__gm__ int8_t*)workspace + AscendC::GetBlockIdx() / 2 *
-                                                                   QuantWorkspacePerCore(C, Limbs));
+        workspace_.SetGlobalBuffer((__gm__ int8_t*)workspace +
+                                   AscendC::GetBlockIdx() / 2 * QuantWorkspacePerCore(C, Limbs));
         rounds_ = share_.Rounds();
         slices_ = 0;
         for (int32_t j = 0; j < rounds_; ++j) {
@@ -499,7 +499,6 @@ class QuantSeedStage {
             TransposeBack(first);
             AscendC::Cast(codes[first * kCodeFractal], Ub<half>(Buffers::kPadded, kWords),
                           AscendC::RoundMode::CAST_RINT, kWords);
-            AscendC::PipeBarrier<PIPE_V>();
         }
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
@@ -517,8 +516,7 @@ class QuantSeedStage {
     }
 
     __aicore__ inline AscendC::GlobalTensor<int8_t> InRing(int32_t j) const {
-        return workspace_[kSquare +
-                          (j % kQuantRing * 2 + side_) * QuantRoundBytes(C, Limbs)];
+        return workspace_[kSquare + (j % kQuantRing * 2 + side_) * QuantRoundBytes(C, Limbs)];
     }
 
     __aicore__ inline void WaitForPlace(int32_t j) const {

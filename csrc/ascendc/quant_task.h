@@ -28,7 +28,8 @@ constexpr int32_t kToGrid = 1, kToX = 2, kWide = 3;  // of a join
 // int8: a square of 32 x 32 codes is two fractals of 16 x 32, one below the other.
 constexpr int32_t kCodeFractal = 16 * 32;
 constexpr int32_t kSquare = 32 * 32;
-// A leaf's seed is a fractal: its 16 x 16 codes on the left (even leaves) or right, zeros elsewhere.
+// A leaf's seed is a fractal: its 16 x 16 codes on the left (even leaves) or right, zeros
+// elsewhere.
 constexpr int32_t kSeeds = kLeavesAtOnce * kCodeFractal;
 
 // A core's workspace in bytes: an identity, then for each round of the ring, and for each of the

@@ -18,7 +18,8 @@ const char* RefuseQuant(const nt_quant& quant, const nt_chunks& chunks) {
         return "bits must be 8 on the NPU";
     }
     if (quant.groups < 1) {
-        return "scales per chunk, found on the fly, are not possible on the NPU: calibrate the plan";
+        return "scales per chunk, found on the fly, are not possible on the NPU: calibrate the "
+               "plan";
     }
     if (quant.group_dim < -1 || quant.group_dim >= chunks.dims) {
         return "group_dim must be -1 or one of the batch dimensions";
@@ -67,8 +68,7 @@ QuantTiling Tile(const nt_npu_quantized& inversion) {
     }
     const int32_t c = inversion.plan.chunk_size;
     QuantTask& task = tiling.task;
-    task.inverse =
-        TaskOf(inversion.plan, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
+    task.inverse = TaskOf(inversion.plan, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
     task.groups = inversion.quant.groups;
     task.row = kFirstJoin + kJoinNumbers * inversion.plan.splits;
     task.group_step = 1;

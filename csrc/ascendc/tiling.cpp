@@ -150,8 +150,7 @@ Tiling Tile(const nt_npu_inversion& inversion) {
     if (tiling.refusal != nullptr) {
         return tiling;
     }
-    tiling.task =
-        TaskOf(inversion.plan, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
+    tiling.task = TaskOf(inversion.plan, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
     // Without products nothing is rounded but A: A of 16 bits is the same number in float32.
     tiling.operands =
         inversion.compute_dtype == NT_FLOAT32 ? inversion.a_dtype : inversion.compute_dtype;
