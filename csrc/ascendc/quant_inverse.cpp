@@ -5,15 +5,18 @@
 //             wait until a place in the ring is free
 //             A -> codes of the seeds (and of A) -> workspace                     quant_seed.h
 //         cube core, for every unit of 128 rows:
-//             seeds, blocks of A -> L1; all joins; X -> global memory         quant_products.h
+//             8 bits:  seeds, blocks of A -> L1; all joins; X -> global memory  quant_products.h
+//             16 bits: two int8 limbs; the sums of each join -> workspace           quant_sums.h
+//         vector core, 16 bits: sums -> codes -> workspace, X
 #include "launch.h"
 #include "quant_products.h"
 #include "quant_seed.h"
+#include "quant_sums.h"
 #include "quant_tiling.h"
 
 namespace neumann_tril {
 
-template <typename In, int32_t C>
+template <typename In, int32_t C, int32_t Limbs>
 __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
                                           GM_ADDR constants, GM_ADDR first_row, GM_ADDR valid_rows,
                                           QuantTask task) {
@@ -21,12 +24,16 @@ __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspac
     AscendC::SetCtrlSpr<48, 48>(1);
     const ChunkTable table(first_row, valid_rows);
     if ASCEND_IS_AIV {
-        QuantSeedStage<In, C, 1> stage(task, a, x, workspace, constants, table);
+        QuantSeedStage<In, C, Limbs> stage(task, a, x, workspace, constants, table);
         stage.Run();
     }
     if ASCEND_IS_AIC {
-        if constexpr (C > kLeafRows) {
+        if constexpr (C > kLeafRows && Limbs == 1) {
             QuantProductStage<C> stage(task, a, x, workspace, constants, table);
+            stage.Run();
+        }
+        if constexpr (C > kLeafRows && Limbs == 2) {
+            QuantSumStage<C> stage(task, workspace);
             stage.Run();
         }
     }
@@ -35,31 +42,31 @@ __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspac
 
 namespace {
 
-template <typename In, int32_t C>
+template <typename In, int32_t C, int32_t Limbs>
 void LaunchFor(const QuantTiling& tiling, const nt_npu_quantized& inversion, void* stream) {
     const auto address = [](const void* pointer) {
         return static_cast<uint8_t*>(const_cast<void*>(pointer));
     };
-    NT_LAUNCH_MIX((QuantKernel<In, C>), tiling.blocks, stream, address(inversion.a),
+    NT_LAUNCH_MIX((QuantKernel<In, C, Limbs>), tiling.blocks, stream, address(inversion.a),
                   address(inversion.x), address(inversion.workspace),
                   address(inversion.quant.constants), address(inversion.chunks.first_row),
                   address(inversion.chunks.valid_rows), tiling.task);
 }
 
-template <typename In>
+template <typename In, int32_t Limbs>
 void Launch(const QuantTiling& tiling, const nt_npu_quantized& inversion, void* stream) {
     switch (inversion.plan.chunk_size) {
         case 16:
-            LaunchFor<In, 16>(tiling, inversion, stream);
+            LaunchFor<In, 16, Limbs>(tiling, inversion, stream);
             break;
         case 32:
-            LaunchFor<In, 32>(tiling, inversion, stream);
+            LaunchFor<In, 32, Limbs>(tiling, inversion, stream);
             break;
         case 64:
-            LaunchFor<In, 64>(tiling, inversion, stream);
+            LaunchFor<In, 64, Limbs>(tiling, inversion, stream);
             break;
         default:
-            LaunchFor<In, 128>(tiling, inversion, stream);
+            LaunchFor<In, 128, Limbs>(tiling, inversion, stream);
     }
 }
 
@@ -82,10 +89,13 @@ const char* nt_npu_inverse_quantized(const nt_npu_quantized* inversion, void* st
     if (tiling.refusal != nullptr || tiling.blocks == 0) {
         return tiling.refusal;
     }
-    if (inversion->a_dtype == NT_INT8) {
-        neumann_tril::Launch<int8_t>(tiling, *inversion, stream);
+    const bool numbers = inversion->a_dtype == NT_FLOAT16;
+    if (inversion->quant.bits == 8) {
+        numbers ? neumann_tril::Launch<half, 1>(tiling, *inversion, stream)
+                : neumann_tril::Launch<int8_t, 1>(tiling, *inversion, stream);
     } else {
-        neumann_tril::Launch<half>(tiling, *inversion, stream);
+        numbers ? neumann_tril::Launch<half, 2>(tiling, *inversion, stream)
+                : neumann_tril::Launch<int16_t, 2>(tiling, *inversion, stream);
     }
     return nullptr;
 }

@@ -19,6 +19,11 @@ struct Share {
     __aicore__ inline int32_t Rounds() const {
         return (count + 2 * kRoundUnits - 1) / (2 * kRoundUnits);
     }
+    // Bytes from the start of the core's workspace to round j of vector core `side`.
+    template <int32_t C, int32_t Limbs>
+    __aicore__ inline static int32_t InWorkspace(int32_t j, int32_t side) {
+        return kSquare + (j % RoundsHeld(Limbs) * 2 + side) * QuantRoundBytes(C, Limbs);
+    }
     // The core's first unit in round j of vector core `side`.
     __aicore__ inline static int32_t Unit(int32_t j, int32_t side) {
         return (2 * j + side) * kRoundUnits;

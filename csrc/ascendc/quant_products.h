@@ -106,7 +106,7 @@ class QuantProductStage {
     using Buffers = QuantProductBuffers<C>;
     static constexpr int32_t kSquares = Joins<1>::kSquares, kPairs = Joins<1>::kPairs;
     static constexpr int32_t kMatrices = kUnitRows / C;
-    static constexpr int32_t kLevels = C == 32 ? 1 : C == 64 ? 2 : 3;
+    static constexpr int32_t kLevels = JoinsOf(C);
     static constexpr int32_t kResults = C == 128 ? 2 : 1;  // a sum of 128 x 128 is too large
     static constexpr int32_t kStages = 2 * kLevels + kResults;
 
@@ -161,8 +161,7 @@ class QuantProductStage {
         if (unit >= Buffers::kInputs) {
             AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Buffers::kInputs);
         }
-        const auto ring =
-            workspace_[kSquare + (round % kQuantRing * 2 + side) * QuantRoundBytes(C, 1)];
+        const auto ring = workspace_[Share::InWorkspace<C, 1>(round, side)];
         const int32_t in_round = unit % kRoundUnits;
         constexpr int32_t kSeedsOfUnit = kSeeds / kRoundUnits;
         AscendC::DataCopy(Input(unit, Buffers::kD), ring[in_round * kSeedsOfUnit],
@@ -179,7 +178,7 @@ class QuantProductStage {
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Buffers::kInputs);
         const bool last_of_round = unit % kBoth == kBoth - 1 || unit + 1 == count_;
-        if (last_of_round && round + kQuantRing < share_.Rounds()) {
+        if (last_of_round && round + RoundsHeld(1) < share_.Rounds()) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE2>(kFree);
         }
     }

@@ -30,6 +30,15 @@ struct LeafWord<int8_t> {
     using Type = half;
 };
 
+template <typename In>
+struct IsNumber {
+    static constexpr bool value = false;
+};
+template <>
+struct IsNumber<half> {
+    static constexpr bool value = true;
+};
+
 // Byte offsets in the Unified Buffer.
 template <typename In, int32_t C>
 struct QuantSeedBuffers {
@@ -85,8 +94,21 @@ class QuantSeedStage {
             LoadNext();
         }
         PrepareConstants();
-        for (int32_t j = 0; j < rounds_; ++j) {
-            Round(j);
+        for (int32_t first = 0; first < rounds_; first += RoundsHeld(Limbs)) {
+            const int32_t end = Smaller(rounds_, first + RoundsHeld(Limbs));
+            for (int32_t j = first; j < end; ++j) {
+                Round(j);
+            }
+            if constexpr (Limbs == 2) {
+                for (int32_t join = 0; join < JoinsOf(C); ++join) {
+                    for (int32_t j = first; j < end; ++j) {
+                        RoundT(j, join);
+                    }
+                    for (int32_t j = first; j < end; ++j) {
+                        RoundX21(j, join);
+                    }
+                }
+            }
         }
     }
 
@@ -94,7 +116,7 @@ class QuantSeedStage {
     using Buffers = QuantSeedBuffers<In, C>;
     using Word = typename LeafWord<In>::Type;
     static constexpr bool kCodesOfA = sizeof(In) != 1;  // the cube needs them from here
-    static constexpr bool kNumbers = sizeof(Word) == sizeof(In) && sizeof(In) == 2;
+    static constexpr bool kNumbers = IsNumber<In>::value;
     static constexpr int32_t kSliceBuffers = Buffers::kSliceBuffers;
     static constexpr int32_t kSliceRows = Buffers::kSliceRows;
     static constexpr int32_t kRoundMatrices = kRoundRows / C;
@@ -105,6 +127,9 @@ class QuantSeedStage {
     static constexpr int32_t kLane = kLeavesAtOnce / 8;  // blocks of one entry of F of all leaves
     static constexpr int32_t kRow = kLeafRows * kLane;   // of a row of F
 
+    static constexpr int16_t kLargest = Limbs == 1 ? 127 : 32639;  // code of A
+
+    __aicore__ inline static int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
     template <typename U>
     __aicore__ inline AscendC::LocalTensor<U> Ub(uint32_t offset, uint32_t count) const {
         return AscendC::LocalTensor<U>(AscendC::TPosition::VECCALC, offset, count);
@@ -140,7 +165,7 @@ class QuantSeedStage {
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kLower, kWords), 0, kWords);
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kLeaves, 2 * kWords), 0, 2 * kWords);
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPadded, kWords), 0, kWords);
-        if (side_ == 0) {
+        if (Limbs == 1 && side_ == 0) {
             AscendC::Duplicate<uint16_t>(Words<uint16_t>(), 0, kSquare);
         }
         AscendC::PipeBarrier<PIPE_V>();
@@ -149,7 +174,7 @@ class QuantSeedStage {
             AscendC::Duplicate<uint16_t>(lower[i * kLeafRows * kLeavesAtOnce], 0xFFFF,
                                          i * kLeavesAtOnce);
         }
-        if (side_ == 0 && task_.cube != 0) {
+        if (Limbs == 1 && side_ == 0 && task_.cube != 0) {
             StoreIdentity();
         }
     }
@@ -324,35 +349,91 @@ class QuantSeedStage {
         }
     }
 
-    // The codes of a slice; F, the words and the products are free while rows are loaded.
+    // The codes of a slice (with two limbs those of -A); F, the words and the products are free
+    // while rows are loaded.
     __aicore__ inline void StoreCodesOfA(const AscendC::LocalTensor<In>& slice, int32_t j,
                                          int32_t row) const {
-        constexpr int32_t kEntries = kSliceRows * C, kPart = kEntries / kSliceMatrices;
-        const auto numbers = Ub<float>(Buffers::kF, kEntries);
+        constexpr int32_t kEntries = kSliceRows * C;
         const auto codes = Ub<int16_t>(Buffers::kWords, kEntries);
-        AscendC::Cast(numbers, slice, AscendC::RoundMode::CAST_NONE, kEntries);
-        AscendC::PipeBarrier<PIPE_V>();
-        for (int32_t m = 0; m < kSliceMatrices; ++m) {
-            const int64_t group = constants_.Group(FirstMatrix(j) + row / C + m);
-            AscendC::Muls(numbers[m * kPart], numbers[m * kPart], constants_.Of(group, kAInverse),
-                          kPart);
+        CodesOfA(codes, slice, j, row);
+        Clamp(codes, kEntries);
+        if (Limbs == 2) {
+            AscendC::Muls(codes, codes, static_cast<int16_t>(-1), kEntries);
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+        SplitLimbs(codes, kEntries);
+        const auto rows = Ub<int8_t>(Buffers::kProducts, kEntries);
+        for (int32_t limb = 0; limb < Limbs; ++limb) {
+            AscendC::Cast(rows, LimbOf(codes, limb), AscendC::RoundMode::CAST_RINT, kEntries);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+            AscendC::DataCopy(InRing(j)[SeedBytes(Limbs) + limb * CodeBytes(C, 1) + row * C], rows,
+                              AscendC::DataCopyParams{1, kEntries / 32, 0, 0});
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        }
+    }
+
+    __aicore__ inline void CodesOfA(const AscendC::LocalTensor<int16_t>& codes,
+                                    const AscendC::LocalTensor<In>& slice, int32_t j,
+                                    int32_t row) const {
+        constexpr int32_t kEntries = kSliceRows * C, kPart = kEntries / kSliceMatrices;
+        if constexpr (kNumbers) {
+            const auto numbers = Ub<float>(Buffers::kF, kEntries);
+            AscendC::Cast(numbers, slice, AscendC::RoundMode::CAST_NONE, kEntries);
+            AscendC::PipeBarrier<PIPE_V>();
+            for (int32_t m = 0; m < kSliceMatrices; ++m) {
+                const int64_t group = constants_.Group(FirstMatrix(j) + row / C + m);
+                AscendC::Muls(numbers[m * kPart], numbers[m * kPart],
+                              constants_.Of(group, kAInverse), kPart);
+            }
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::Cast(codes, numbers, AscendC::RoundMode::CAST_RINT, kEntries);
+        } else {
+            AscendC::Adds(codes, slice.template ReinterpretCast<int16_t>(), static_cast<int16_t>(0),
+                          kEntries);
         }
         AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(codes, numbers, AscendC::RoundMode::CAST_RINT, kEntries);
+    }
+
+    // --- codes
+
+    __aicore__ inline void Clamp(const AscendC::LocalTensor<int16_t>& codes, int32_t count) const {
+        AscendC::Maxs(codes, codes, static_cast<int16_t>(-kLargest), count);
         AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Maxs(codes, codes, static_cast<int16_t>(-127), kEntries);
+        if (Limbs == 2) {  // one limb saturates on its way to int8
+            AscendC::Mins(codes, codes, kLargest, count);
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+    }
+
+    // Codes to the halves LimbOf(codes, 0), of which they are 256 times, and LimbOf(codes, 1).
+    __aicore__ inline void SplitLimbs(const AscendC::LocalTensor<int16_t>& codes,
+                                      int32_t count) const {
+        const auto high = LimbOf(codes, 0).template ReinterpretCast<int16_t>();
+        if constexpr (Limbs == 2) {
+            const auto low = LimbOf(codes, 1).template ReinterpretCast<int16_t>();
+            AscendC::Adds(high, codes, static_cast<int16_t>(128), count);
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::ShiftRight(high, high, static_cast<int16_t>(8), count);
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::Muls(low, high, static_cast<int16_t>(256), count);
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::Sub(low, codes, low, count);
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+        for (int32_t limb = 0; limb < Limbs; ++limb) {
+            const auto halves = LimbOf(codes, limb);
+            AscendC::Cast(halves, halves.template ReinterpretCast<int16_t>(),
+                          AscendC::RoundMode::CAST_RINT, count);
+        }
         AscendC::PipeBarrier<PIPE_V>();
-        const auto halves = codes.template ReinterpretCast<half>();
-        AscendC::Cast(halves, codes, AscendC::RoundMode::CAST_RINT, kEntries);
-        AscendC::PipeBarrier<PIPE_V>();
-        const auto rows = Ub<int8_t>(Buffers::kProducts, kEntries);
-        AscendC::Cast(rows, halves, AscendC::RoundMode::CAST_RINT, kEntries);
-        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-        AscendC::DataCopy(InRing(j)[kSeeds + row * C], rows,
-                          AscendC::DataCopyParams{1, kEntries / 32, 0, 0});
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+    }
+    // One limb takes the place of the codes, two lie in F.
+    __aicore__ inline AscendC::LocalTensor<half> LimbOf(const AscendC::LocalTensor<int16_t>& codes,
+                                                        int32_t limb) const {
+        return Limbs == 1 ? codes.template ReinterpretCast<half>()
+                          : Ub<half>(Buffers::kF + limb * Buffers::kWordBytes, kWords);
     }
 
     // --- one round
@@ -372,9 +453,7 @@ class QuantSeedStage {
         if (task_.x_dtype == NT_FLOAT16) {
             StoreNumbers(j);
         }
-        if (task_.cube != 0 || task_.x_dtype == NT_INT8) {
-            StoreSeeds(j);
-        }
+        StoreSeeds(j);
         if (task_.cube != 0) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
         }
@@ -400,8 +479,8 @@ class QuantSeedStage {
     }
 
     // 16 leaves from [i][k][leaf] to rows of 32 words.
-    __aicore__ inline void TransposeBack(int32_t first) const {
-        const auto words = Words<half>();
+    __aicore__ inline void TransposeBack(const AscendC::LocalTensor<half>& words,
+                                         int32_t first) const {
         const auto padded = Ub<half>(Buffers::kPadded, kWords);
         uint64_t from[16], to[16];
         for (int32_t i = 0; i < 16; ++i) {
@@ -487,47 +566,56 @@ class QuantSeedStage {
     // Codes of X as int8 fractals.
     __aicore__ inline void StoreSeeds(int32_t j) {
         Scale(Buffers::kOnes);
-        AscendC::Cast(Words<int16_t>(), F(), AscendC::RoundMode::CAST_RINT, kWords);
+        const auto codes = Words<int16_t>();
+        AscendC::Cast(codes, F(), AscendC::RoundMode::CAST_RINT, kWords);
         AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(Words<half>(), Words<int16_t>(), AscendC::RoundMode::CAST_RINT, kWords);
-        AscendC::PipeBarrier<PIPE_V>();
-        const auto codes = Ub<int8_t>(Buffers::kSeedCodes, kSeeds);
-        if (j > 0) {
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
-        }
-        for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
-            TransposeBack(first);
-            AscendC::Cast(codes[first * kCodeFractal], Ub<half>(Buffers::kPadded, kWords),
-                          AscendC::RoundMode::CAST_RINT, kWords);
-        }
-        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
-        if (task_.cube == 0) {
-            StoreRows(j, codes);
-        } else {
-            if (!kCodesOfA) {
-                WaitForPlace(j);
+        if constexpr (Limbs == 2) {
+            Clamp(codes, kWords);
+            if (task_.x_dtype == NT_INT16) {
+                StoreLeaves(j);
             }
-            AscendC::DataCopy(InRing(j), codes, AscendC::DataCopyParams{1, kSeeds / 32, 0, 0});
         }
-        if (j + 1 < rounds_) {
-            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+        SplitLimbs(codes, kWords);
+        const auto fractals = Ub<int8_t>(Buffers::kSeedCodes, kSeeds);
+        for (int32_t limb = 0; limb < Limbs; ++limb) {
+            if (j > 0 || limb > 0) {
+                AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+            }
+            for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
+                TransposeBack(LimbOf(codes, limb), first);
+                AscendC::Cast(fractals[first * kCodeFractal], Ub<half>(Buffers::kPadded, kWords),
+                              AscendC::RoundMode::CAST_RINT, kWords);
+            }
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+            if (task_.cube == 0 && task_.x_dtype == NT_INT8) {
+                StoreRows(j, fractals);
+            } else if (task_.cube != 0) {
+                if (!kCodesOfA) {
+                    WaitForPlace(j);
+                }
+                AscendC::DataCopy(InRing(j)[limb * kSeeds], fractals,
+                                  AscendC::DataCopyParams{1, kSeeds / 32, 0, 0});
+            }
+            if (j + 1 < rounds_ || limb + 1 < Limbs) {
+                AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+            }
         }
     }
 
     __aicore__ inline AscendC::GlobalTensor<int8_t> InRing(int32_t j) const {
-        return workspace_[kSquare + (j % kQuantRing * 2 + side_) * QuantRoundBytes(C, Limbs)];
+        return workspace_[Share::InWorkspace<C, Limbs>(j, side_)];
     }
 
     __aicore__ inline void WaitForPlace(int32_t j) const {
-        if (task_.cube != 0 && j >= kQuantRing) {
+        if (Limbs == 1 && task_.cube != 0 && j >= RoundsHeld(Limbs)) {
             AscendC::CrossCoreWaitFlag(kFree);
         }
     }
 
     // --- what the cube does not write
 
-    // float16 results: the seeds, and zeros on their right.
+    // float16 results: the seeds as numbers.
     __aicore__ inline void StoreNumbers(int32_t j) const {
         const auto numbers = Words<half>();
         AscendC::Cast(numbers, F(), AscendC::RoundMode::CAST_RINT, kWords);
@@ -540,8 +628,13 @@ class QuantSeedStage {
         AscendC::PipeBarrier<PIPE_V>();
         AscendC::Adds(numbers, numbers, static_cast<half>(0.0f), kWords);  // no negative zeros
         AscendC::PipeBarrier<PIPE_V>();
+        StoreLeaves(j);
+    }
+
+    // The leaves of the result from the words.
+    __aicore__ inline void StoreLeaves(int32_t j) const {
         for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
-            TransposeBack(first);
+            TransposeBack(Words<half>(), first);
             AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
             for (int32_t leaf = first; leaf < first + 16; ++leaf) {
@@ -552,6 +645,7 @@ class QuantSeedStage {
         }
     }
 
+    // A leaf, and zeros on its right.
     __aicore__ inline void StoreLeaf(int32_t j, int32_t leaf, int32_t at) const {
         const int32_t corner = leaf % kLeavesPerMatrix * kLeafRows;
         const Place place = PlaceOf(j, leaf / kLeavesPerMatrix);
@@ -611,6 +705,146 @@ class QuantSeedStage {
                 CopyResult(x8_, place.x, codes[m * kCodeFractal], place.valid, kLeafRows, 0);
             }
         }
+    }
+
+    // --- joins of codes of two limbs: from the sums of the cube to codes
+
+    static constexpr int32_t kPart = 4096;  // entries at a time
+
+    __aicore__ inline void RoundT(int32_t j, int32_t join) const {
+        AscendC::CrossCoreWaitFlag(kSumsReady);
+        for (int32_t first = 0; first < Entries(j, join); first += kPart) {
+            LoadSums(j, join, first);
+            FromSum(j, join, first, kToGrid);
+            StoreBlocks(j, first);
+        }
+        AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
+    }
+
+    __aicore__ inline void RoundX21(int32_t j, int32_t join) const {
+        const bool operand = join + 1 < JoinsOf(C);
+        AscendC::CrossCoreWaitFlag(kSumsReady);
+        for (int32_t first = 0; first < Entries(j, join); first += kPart) {
+            LoadSums(j, join, first);
+            if (task_.x_dtype == NT_FLOAT16) {
+                NumbersFromSum(j, join, first);
+                StoreResult(j, join, first);
+            }
+            FromSum(j, join, first, kToX);
+            if (task_.x_dtype == NT_INT16) {
+                StoreResult(j, join, first);
+            }
+            if (operand) {
+                StoreBlocks(j, first);
+            }
+        }
+        if (operand) {
+            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
+        }
+    }
+
+    __aicore__ inline static int32_t Side(int32_t join) { return kLeafRows << join; }
+    // Entries of the joins of one level in a round.
+    __aicore__ inline int32_t Entries(int32_t j, int32_t join) const {
+        return UnitsOf(j) * (kUnitRows / 2) * Side(join);
+    }
+    // Sum `which` of a part; the three are V in the end, its scaled values, and limbs.
+    __aicore__ inline AscendC::LocalTensor<float> Sum(int32_t which) const {
+        return Ub<float>(Buffers::kLeaves, 3 * kPart)[which * kPart];
+    }
+
+    // V = fl(fl(65536 high + 256 middle) + low)
+    __aicore__ inline void LoadSums(int32_t j, int32_t join, int32_t first) const {
+        const auto sums = Ub<int32_t>(Buffers::kLeaves, 3 * kPart);
+        const int32_t count = Smaller(kPart, Entries(j, join) - first);
+        AscendC::GlobalTensor<int32_t> from =
+            InRing(j)[SumsAt()].template ReinterpretCast<int32_t>();
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
+        AscendC::DataCopy(sums, from[first],
+                          AscendC::DataCopyParams{3, static_cast<uint16_t>(count / 8),
+                                                  static_cast<uint16_t>((kRoundBlocks - count) / 8),
+                                                  static_cast<uint16_t>((kPart - count) / 8)});
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID4);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID4);
+        AscendC::Cast(Sum(0), sums, AscendC::RoundMode::CAST_RINT, 3 * kPart);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Muls(Sum(0), Sum(0), 65536.0f, kPart);
+        AscendC::Muls(Sum(1), Sum(1), 256.0f, kPart);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Add(Sum(0), Sum(0), Sum(1), kPart);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Add(Sum(0), Sum(0), Sum(2), kPart);
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+    __aicore__ inline static constexpr int32_t BlocksAt() {
+        return SeedBytes(Limbs) + CodeBytes(C, Limbs);
+    }
+    __aicore__ inline static constexpr int32_t SumsAt() {
+        return BlocksAt() + Limbs * kRoundBlocks;
+    }
+
+    // V times a constant of the join, matrix by matrix.
+    __aicore__ inline void ScaleSum(int32_t j, int32_t join, int32_t first, int32_t which) const {
+        const int32_t entries = groups_ == 1 ? kPart : C * Side(join) / 2;
+        for (int32_t at = 0; at < kPart; at += entries) {
+            const int64_t matrix = FirstMatrix(j) + (first + at) / (C * Side(join) / 2);
+            const float factor = constants_.OfJoin(constants_.Group(matrix), join, which);
+            AscendC::Muls(Sum(1)[at], Sum(0)[at], factor, entries);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    __aicore__ inline void FromSum(int32_t j, int32_t join, int32_t first, int32_t which) const {
+        ScaleSum(j, join, first, which);
+        AscendC::Cast(Words<int16_t>(), Sum(1), AscendC::RoundMode::CAST_RINT, kPart);
+        AscendC::PipeBarrier<PIPE_V>();
+        Clamp(Words<int16_t>(), kPart);
+    }
+
+    __aicore__ inline void NumbersFromSum(int32_t j, int32_t join, int32_t first) const {
+        ScaleSum(j, join, first, kWide);
+        AscendC::Mins(Sum(1), Sum(1), 65504.0f, kPart);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Maxs(Sum(1), Sum(1), -65504.0f, kPart);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Cast(Words<half>(), Sum(1), AscendC::RoundMode::CAST_RINT, kPart);
+    }
+
+    // The words, row by row of each block, to int8 limbs.
+    __aicore__ inline void StoreBlocks(int32_t j, int32_t first) const {
+        SplitLimbs(Words<int16_t>(), kPart);
+        const auto codes = Ub<int8_t>(Buffers::kProducts, 2 * kPart);
+        for (int32_t limb = 0; limb < Limbs; ++limb) {
+            AscendC::Cast(codes[limb * kPart], LimbOf(Words<int16_t>(), limb),
+                          AscendC::RoundMode::CAST_RINT, kPart);
+        }
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
+        AscendC::DataCopy(
+            InRing(j)[BlocksAt() + first], codes,
+            AscendC::DataCopyParams{Limbs, kPart / 32, 0, (kRoundBlocks - kPart) / 32});
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
+    }
+
+    // The words to X21 of the result.
+    __aicore__ inline void StoreResult(int32_t j, int32_t join, int32_t first) const {
+        const int32_t side = Side(join), pairs = C / (2 * side);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
+        for (int32_t at = 0; at < kPart; at += side * side) {
+            const int32_t block = (first + at) / (side * side);
+            const int32_t column = block % pairs * 2 * side, row = column + side;
+            const Place place = PlaceOf(j, block / pairs);
+            const int32_t exist = Smaller(side, place.valid - row);
+            if (exist > 0) {
+                CopyResult(x16_, place.x + row * task_.x_row_stride + column, Words<uint16_t>()[at],
+                           exist, side, 0);
+            }
+        }
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
     }
 
     const InverseTask& task_;

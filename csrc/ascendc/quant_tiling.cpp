@@ -14,8 +14,8 @@ bool IsBlocked(const nt_plan& plan) {
 }
 
 const char* RefuseQuant(const nt_quant& quant, const nt_chunks& chunks) {
-    if (quant.bits != 8) {
-        return "bits must be 8 on the NPU";
+    if (quant.bits != 8 && quant.bits != 16) {
+        return "bits must be 8 or 16";
     }
     if (quant.groups < 1) {
         return "scales per chunk, found on the fly, are not possible on the NPU: calibrate the "
@@ -29,11 +29,12 @@ const char* RefuseQuant(const nt_quant& quant, const nt_chunks& chunks) {
 }
 
 const char* RefuseDtypes(const nt_npu_quantized& inversion) {
-    if (inversion.a_dtype != NT_FLOAT16 && inversion.a_dtype != NT_INT8) {
-        return "A must be float16 or int8 codes for 8 bits on the NPU";
+    const int32_t codes = inversion.quant.bits == 8 ? NT_INT8 : NT_INT16;
+    if (inversion.a_dtype != NT_FLOAT16 && inversion.a_dtype != codes) {
+        return "A must be float16 or codes, int8 or int16 as the plan's bits, on the NPU";
     }
-    if (inversion.x_dtype != NT_FLOAT16 && inversion.x_dtype != NT_INT8) {
-        return "X must be float16 or int8 codes for 8 bits on the NPU";
+    if (inversion.x_dtype != NT_FLOAT16 && inversion.x_dtype != codes) {
+        return "X must be float16 or codes, int8 or int16 as the plan's bits, on the NPU";
     }
     return nullptr;
 }
