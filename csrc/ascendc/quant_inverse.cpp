@@ -7,8 +7,9 @@
 //         cube core, for every unit of 128 rows:
 //             8 bits:  seeds, blocks of A -> L1; all joins; X -> global memory  quant_products.h
 //             16 bits: two int8 limbs; the sums of each join -> workspace           quant_sums.h
-//         vector core, 16 bits: sums -> codes -> workspace, X
+//         vector core, 16 bits: sums -> codes -> workspace, X         quant_codes.h
 #include "launch.h"
+#include "quant_codes.h"
 #include "quant_products.h"
 #include "quant_seed.h"
 #include "quant_sums.h"
@@ -24,8 +25,29 @@ __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspac
     AscendC::SetCtrlSpr<48, 48>(1);
     const ChunkTable table(first_row, valid_rows);
     if ASCEND_IS_AIV {
-        QuantSeedStage<In, C, Limbs> stage(task, a, x, workspace, constants, table);
-        stage.Run();
+        QuantSeedStage<In, C, Limbs> seeds(task, a, x, workspace, constants, table);
+        seeds.Start();
+        const int32_t rounds =
+            Share(task.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()).Rounds();
+        if constexpr (C == kLeafRows || Limbs == 1) {
+            for (int32_t j = 0; j < rounds; ++j) {
+                seeds.Round(j);
+            }
+        } else {
+            using Seeds = QuantSeedBuffers<In, C>;
+            static_assert(Seeds::kWords <= QuantCodeBuffers::kWords &&
+                              QuantCodeBuffers::kEnd <= Seeds::kSlices,
+                          "the joins must leave the constants and the slices of A alone");
+            QuantCodeStage<C> codes(task, x, workspace, constants, table);
+            for (int32_t first = 0; first < rounds; first += RoundsHeld(Limbs)) {
+                const int32_t held = first + RoundsHeld(Limbs);
+                const int32_t end = held < rounds ? held : rounds;
+                for (int32_t j = first; j < end; ++j) {
+                    seeds.Round(j);
+                }
+                codes.Run(first, end);
+            }
+        }
     }
     if ASCEND_IS_AIC {
         if constexpr (C > kLeafRows && Limbs == 1) {

@@ -16,7 +16,7 @@
 // A lane is a leaf; an instruction takes one column of several rows, or several columns of one row.
 #pragma once
 
-#include "quant_layout.h"
+#include "quant_vector.h"
 
 namespace neumann_tril {
 
@@ -67,53 +67,55 @@ struct QuantSeedBuffers {
 };
 
 template <typename In, int32_t C, int32_t Limbs>
-class QuantSeedStage {
+class QuantSeedStage : private QuantVector<C, Limbs> {
   public:
     __aicore__ inline QuantSeedStage(const QuantTask& task, GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
                                      GM_ADDR constants, const ChunkTable& table)
-        : task_(task.inverse),
-          table_(table),
-          constants_(constants, task),
-          groups_(task.groups),
-          share_(task.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()),
-          side_(AscendC::GetSubBlockIdx()) {
+        : Base(task, x, workspace, constants, table) {
         a_.SetGlobalBuffer((__gm__ In*)a);
-        x8_.SetGlobalBuffer((__gm__ int8_t*)x);
-        x16_.SetGlobalBuffer((__gm__ uint16_t*)x);
-        workspace_.SetGlobalBuffer((__gm__ int8_t*)workspace +
-                                   AscendC::GetBlockIdx() / 2 * QuantWorkspacePerCore(C, Limbs));
-        rounds_ = share_.Rounds();
-        slices_ = 0;
         for (int32_t j = 0; j < rounds_; ++j) {
             slices_ += SlicesOf(j);
         }
     }
 
-    __aicore__ inline void Run() {
+    __aicore__ inline void Start() {
         for (int32_t t = 0; t < kSliceBuffers; ++t) {
             LoadNext();
         }
         PrepareConstants();
-        for (int32_t first = 0; first < rounds_; first += RoundsHeld(Limbs)) {
-            const int32_t end = Smaller(rounds_, first + RoundsHeld(Limbs));
-            for (int32_t j = first; j < end; ++j) {
-                Round(j);
-            }
-            if constexpr (Limbs == 2) {
-                for (int32_t join = 0; join < JoinsOf(C); ++join) {
-                    for (int32_t j = first; j < end; ++j) {
-                        RoundT(j, join);
-                    }
-                    for (int32_t j = first; j < end; ++j) {
-                        RoundX21(j, join);
-                    }
-                }
-            }
+    }
+
+    __aicore__ inline void Round(int32_t j) {
+        if (Limbs == 2 && j > 0) {  // the joins have used it
+            AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPadded, kWords), 0, kWords);
+        }
+        SetScales(j);
+        if (kCodesOfA) {
+            WaitForPlace(j);
+        }
+        for (int32_t s = 0; s < SlicesOf(j); ++s) {
+            Take(j, s);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        TransposeLeaves();
+        Numbers();
+        Seed();
+        if (task_.x_dtype == NT_FLOAT16) {
+            StoreNumbers(j);
+        }
+        StoreSeeds(j);
+        if (task_.cube != 0) {
+            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
         }
     }
 
   private:
     using Buffers = QuantSeedBuffers<In, C>;
+    using Base = QuantVector<C, Limbs>;
+    using Base::Clamp, Base::CopyResult, Base::FirstMatrix, Base::InRing, Base::PlaceOf,
+        Base::SplitLimbs, Base::UnitsOf;
+    using Base::constants_, Base::groups_, Base::rounds_, Base::side_, Base::table_, Base::task_,
+        Base::workspace_, Base::x16_, Base::x8_;
     using Word = typename LeafWord<In>::Type;
     static constexpr bool kCodesOfA = sizeof(In) != 1;  // the cube needs them from here
     static constexpr bool kNumbers = IsNumber<In>::value;
@@ -127,12 +129,9 @@ class QuantSeedStage {
     static constexpr int32_t kLane = kLeavesAtOnce / 8;  // blocks of one entry of F of all leaves
     static constexpr int32_t kRow = kLeafRows * kLane;   // of a row of F
 
-    static constexpr int16_t kLargest = Limbs == 1 ? 127 : 32639;  // code of A
-
-    __aicore__ inline static int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
     template <typename U>
-    __aicore__ inline AscendC::LocalTensor<U> Ub(uint32_t offset, uint32_t count) const {
-        return AscendC::LocalTensor<U>(AscendC::TPosition::VECCALC, offset, count);
+    __aicore__ inline static AscendC::LocalTensor<U> Ub(uint32_t offset, uint32_t count) {
+        return Base::template Ub<U>(offset, count);
     }
     template <typename U>
     __aicore__ inline AscendC::LocalTensor<U> Words() const {
@@ -148,17 +147,9 @@ class QuantSeedStage {
     // Leaves of even number take the left half of a row of 32.
     __aicore__ inline static int32_t HalfOf(int32_t leaf) { return C > 16 ? leaf % 2 * 16 : 0; }
 
-    __aicore__ inline int32_t UnitsOf(int32_t j) const {
-        const int32_t units = share_.count - Share::Unit(j, side_);
-        return units < 0 ? 0 : units > kRoundUnits ? kRoundUnits : units;
-    }
     __aicore__ inline int32_t SlicesOf(int32_t j) const {
         return UnitsOf(j) * (kUnitRows / kSliceRows);
     }
-    __aicore__ inline int64_t FirstMatrix(int32_t j) const {
-        return (share_.first + Share::Unit(j, side_)) * (kUnitRows / C);
-    }
-
     // --- constants
 
     __aicore__ inline void PrepareConstants() {
@@ -361,10 +352,11 @@ class QuantSeedStage {
             AscendC::Muls(codes, codes, static_cast<int16_t>(-1), kEntries);
             AscendC::PipeBarrier<PIPE_V>();
         }
-        SplitLimbs(codes, kEntries);
+        const auto limbs = LimbsOf(codes);
+        SplitLimbs(limbs, kWords, codes, kEntries);
         const auto rows = Ub<int8_t>(Buffers::kProducts, kEntries);
         for (int32_t limb = 0; limb < Limbs; ++limb) {
-            AscendC::Cast(rows, LimbOf(codes, limb), AscendC::RoundMode::CAST_RINT, kEntries);
+            AscendC::Cast(rows, limbs[limb * kWords], AscendC::RoundMode::CAST_RINT, kEntries);
             AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
             AscendC::DataCopy(InRing(j)[SeedBytes(Limbs) + limb * CodeBytes(C, 1) + row * C], rows,
@@ -396,68 +388,14 @@ class QuantSeedStage {
         AscendC::PipeBarrier<PIPE_V>();
     }
 
-    // --- codes
-
-    __aicore__ inline void Clamp(const AscendC::LocalTensor<int16_t>& codes, int32_t count) const {
-        AscendC::Maxs(codes, codes, static_cast<int16_t>(-kLargest), count);
-        AscendC::PipeBarrier<PIPE_V>();
-        if (Limbs == 2) {  // one limb saturates on its way to int8
-            AscendC::Mins(codes, codes, kLargest, count);
-            AscendC::PipeBarrier<PIPE_V>();
-        }
-    }
-
-    // Codes to the halves LimbOf(codes, 0), of which they are 256 times, and LimbOf(codes, 1).
-    __aicore__ inline void SplitLimbs(const AscendC::LocalTensor<int16_t>& codes,
-                                      int32_t count) const {
-        const auto high = LimbOf(codes, 0).template ReinterpretCast<int16_t>();
-        if constexpr (Limbs == 2) {
-            const auto low = LimbOf(codes, 1).template ReinterpretCast<int16_t>();
-            AscendC::Adds(high, codes, static_cast<int16_t>(128), count);
-            AscendC::PipeBarrier<PIPE_V>();
-            AscendC::ShiftRight(high, high, static_cast<int16_t>(8), count);
-            AscendC::PipeBarrier<PIPE_V>();
-            AscendC::Muls(low, high, static_cast<int16_t>(256), count);
-            AscendC::PipeBarrier<PIPE_V>();
-            AscendC::Sub(low, codes, low, count);
-            AscendC::PipeBarrier<PIPE_V>();
-        }
-        for (int32_t limb = 0; limb < Limbs; ++limb) {
-            const auto halves = LimbOf(codes, limb);
-            AscendC::Cast(halves, halves.template ReinterpretCast<int16_t>(),
-                          AscendC::RoundMode::CAST_RINT, count);
-        }
-        AscendC::PipeBarrier<PIPE_V>();
-    }
     // One limb takes the place of the codes, two lie in F.
-    __aicore__ inline AscendC::LocalTensor<half> LimbOf(const AscendC::LocalTensor<int16_t>& codes,
-                                                        int32_t limb) const {
+    __aicore__ inline static AscendC::LocalTensor<half> LimbsOf(
+        const AscendC::LocalTensor<int16_t>& codes) {
         return Limbs == 1 ? codes.template ReinterpretCast<half>()
-                          : Ub<half>(Buffers::kF + limb * Buffers::kWordBytes, kWords);
+                          : Ub<half>(Buffers::kF, 2 * kWords);
     }
 
     // --- one round
-
-    __aicore__ inline void Round(int32_t j) {
-        SetScales(j);
-        if (kCodesOfA) {
-            WaitForPlace(j);
-        }
-        for (int32_t s = 0; s < SlicesOf(j); ++s) {
-            Take(j, s);
-        }
-        AscendC::PipeBarrier<PIPE_V>();
-        TransposeLeaves();
-        Numbers();
-        Seed();
-        if (task_.x_dtype == NT_FLOAT16) {
-            StoreNumbers(j);
-        }
-        StoreSeeds(j);
-        if (task_.cube != 0) {
-            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
-        }
-    }
 
     // 16 leaves from rows of 32 words to [i][k][leaf].
     __aicore__ inline void TransposeLeaves() const {
@@ -575,14 +513,15 @@ class QuantSeedStage {
                 StoreLeaves(j);
             }
         }
-        SplitLimbs(codes, kWords);
+        const auto limbs = LimbsOf(codes);
+        SplitLimbs(limbs, kWords, codes, kWords);
         const auto fractals = Ub<int8_t>(Buffers::kSeedCodes, kSeeds);
         for (int32_t limb = 0; limb < Limbs; ++limb) {
-            if (j > 0 || limb > 0) {
+            if (Limbs == 1 && j > 0) {
                 AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
             }
             for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
-                TransposeBack(LimbOf(codes, limb), first);
+                TransposeBack(limbs[limb * kWords], first);
                 AscendC::Cast(fractals[first * kCodeFractal], Ub<half>(Buffers::kPadded, kWords),
                               AscendC::RoundMode::CAST_RINT, kWords);
             }
@@ -597,14 +536,13 @@ class QuantSeedStage {
                 AscendC::DataCopy(InRing(j)[limb * kSeeds], fractals,
                                   AscendC::DataCopyParams{1, kSeeds / 32, 0, 0});
             }
-            if (j + 1 < rounds_ || limb + 1 < Limbs) {
+            if (Limbs == 2 || j + 1 < rounds_) {
                 AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
             }
+            if (Limbs == 2) {  // the joins use the buffer, too
+                AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+            }
         }
-    }
-
-    __aicore__ inline AscendC::GlobalTensor<int8_t> InRing(int32_t j) const {
-        return workspace_[Share::InWorkspace<C, Limbs>(j, side_)];
     }
 
     __aicore__ inline void WaitForPlace(int32_t j) const {
@@ -671,32 +609,6 @@ class QuantSeedStage {
     }
     static constexpr int32_t kZeros = kLeafRows * kLeavesAtOnce;  // the first row of kLower
 
-    // Rows of the result; `gap` blocks between rows in the Unified Buffer.
-    template <typename U>
-    __aicore__ inline void CopyResult(const AscendC::GlobalTensor<U>& dst, int64_t offset,
-                                      const AscendC::LocalTensor<U>& src, int32_t rows,
-                                      int32_t columns, uint32_t gap) const {
-        const uint32_t bytes = columns * sizeof(U);
-        const int64_t dst_gap = (task_.x_row_stride - columns) * static_cast<int64_t>(sizeof(U));
-        if (dst_gap <= 0xFFFFFFFFLL) {
-            const AscendC::DataCopyExtParams all{static_cast<uint16_t>(rows), bytes, gap,
-                                                 static_cast<uint32_t>(dst_gap), 0};
-            AscendC::DataCopyPad(dst[offset], src, all);
-            return;
-        }
-        const uint32_t pitch = ((bytes + 31) / 32 + gap) * 32 / sizeof(U);
-        for (int32_t r = 0; r < rows; ++r) {
-            AscendC::DataCopyPad(dst[offset + r * task_.x_row_stride], src[r * pitch],
-                                 AscendC::DataCopyExtParams{1, bytes, 0, 0, 0});
-        }
-    }
-
-    // Matrix m of a round.
-    __aicore__ inline Place PlaceOf(int32_t j, int32_t m) const {
-        return m < UnitsOf(j) * (kUnitRows / C) ? Locate(task_, table_, FirstMatrix(j) + m)
-                                                : Place{};
-    }
-
     // C = 16: the seeds are the result.
     __aicore__ inline void StoreRows(int32_t j, const AscendC::LocalTensor<int8_t>& codes) const {
         for (int32_t m = 0; m < kRoundMatrices; ++m) {
@@ -707,158 +619,10 @@ class QuantSeedStage {
         }
     }
 
-    // --- joins of codes of two limbs: from the sums of the cube to codes
-
-    static constexpr int32_t kPart = 4096;  // entries at a time
-
-    __aicore__ inline void RoundT(int32_t j, int32_t join) const {
-        AscendC::CrossCoreWaitFlag(kSumsReady);
-        for (int32_t first = 0; first < Entries(j, join); first += kPart) {
-            LoadSums(j, join, first);
-            FromSum(j, join, first, kToGrid);
-            StoreBlocks(j, first);
-        }
-        AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
-    }
-
-    __aicore__ inline void RoundX21(int32_t j, int32_t join) const {
-        const bool operand = join + 1 < JoinsOf(C);
-        AscendC::CrossCoreWaitFlag(kSumsReady);
-        for (int32_t first = 0; first < Entries(j, join); first += kPart) {
-            LoadSums(j, join, first);
-            if (task_.x_dtype == NT_FLOAT16) {
-                NumbersFromSum(j, join, first);
-                StoreResult(j, join, first);
-            }
-            FromSum(j, join, first, kToX);
-            if (task_.x_dtype == NT_INT16) {
-                StoreResult(j, join, first);
-            }
-            if (operand) {
-                StoreBlocks(j, first);
-            }
-        }
-        if (operand) {
-            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
-        }
-    }
-
-    __aicore__ inline static int32_t Side(int32_t join) { return kLeafRows << join; }
-    // Entries of the joins of one level in a round.
-    __aicore__ inline int32_t Entries(int32_t j, int32_t join) const {
-        return UnitsOf(j) * (kUnitRows / 2) * Side(join);
-    }
-    // Sum `which` of a part; the three are V in the end, its scaled values, and limbs.
-    __aicore__ inline AscendC::LocalTensor<float> Sum(int32_t which) const {
-        return Ub<float>(Buffers::kLeaves, 3 * kPart)[which * kPart];
-    }
-
-    // V = fl(fl(65536 high + 256 middle) + low)
-    __aicore__ inline void LoadSums(int32_t j, int32_t join, int32_t first) const {
-        const auto sums = Ub<int32_t>(Buffers::kLeaves, 3 * kPart);
-        const int32_t count = Smaller(kPart, Entries(j, join) - first);
-        AscendC::GlobalTensor<int32_t> from =
-            InRing(j)[SumsAt()].template ReinterpretCast<int32_t>();
-        AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
-        AscendC::DataCopy(sums, from[first],
-                          AscendC::DataCopyParams{3, static_cast<uint16_t>(count / 8),
-                                                  static_cast<uint16_t>((kRoundBlocks - count) / 8),
-                                                  static_cast<uint16_t>((kPart - count) / 8)});
-        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID4);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID4);
-        AscendC::Cast(Sum(0), sums, AscendC::RoundMode::CAST_RINT, 3 * kPart);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Muls(Sum(0), Sum(0), 65536.0f, kPart);
-        AscendC::Muls(Sum(1), Sum(1), 256.0f, kPart);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Add(Sum(0), Sum(0), Sum(1), kPart);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Add(Sum(0), Sum(0), Sum(2), kPart);
-        AscendC::PipeBarrier<PIPE_V>();
-    }
-    __aicore__ inline static constexpr int32_t BlocksAt() {
-        return SeedBytes(Limbs) + CodeBytes(C, Limbs);
-    }
-    __aicore__ inline static constexpr int32_t SumsAt() {
-        return BlocksAt() + Limbs * kRoundBlocks;
-    }
-
-    // V times a constant of the join, matrix by matrix.
-    __aicore__ inline void ScaleSum(int32_t j, int32_t join, int32_t first, int32_t which) const {
-        const int32_t entries = groups_ == 1 ? kPart : C * Side(join) / 2;
-        for (int32_t at = 0; at < kPart; at += entries) {
-            const int64_t matrix = FirstMatrix(j) + (first + at) / (C * Side(join) / 2);
-            const float factor = constants_.OfJoin(constants_.Group(matrix), join, which);
-            AscendC::Muls(Sum(1)[at], Sum(0)[at], factor, entries);
-        }
-        AscendC::PipeBarrier<PIPE_V>();
-    }
-
-    __aicore__ inline void FromSum(int32_t j, int32_t join, int32_t first, int32_t which) const {
-        ScaleSum(j, join, first, which);
-        AscendC::Cast(Words<int16_t>(), Sum(1), AscendC::RoundMode::CAST_RINT, kPart);
-        AscendC::PipeBarrier<PIPE_V>();
-        Clamp(Words<int16_t>(), kPart);
-    }
-
-    __aicore__ inline void NumbersFromSum(int32_t j, int32_t join, int32_t first) const {
-        ScaleSum(j, join, first, kWide);
-        AscendC::Mins(Sum(1), Sum(1), 65504.0f, kPart);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Maxs(Sum(1), Sum(1), -65504.0f, kPart);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(Words<half>(), Sum(1), AscendC::RoundMode::CAST_RINT, kPart);
-    }
-
-    // The words, row by row of each block, to int8 limbs.
-    __aicore__ inline void StoreBlocks(int32_t j, int32_t first) const {
-        SplitLimbs(Words<int16_t>(), kPart);
-        const auto codes = Ub<int8_t>(Buffers::kProducts, 2 * kPart);
-        for (int32_t limb = 0; limb < Limbs; ++limb) {
-            AscendC::Cast(codes[limb * kPart], LimbOf(Words<int16_t>(), limb),
-                          AscendC::RoundMode::CAST_RINT, kPart);
-        }
-        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
-        AscendC::DataCopy(
-            InRing(j)[BlocksAt() + first], codes,
-            AscendC::DataCopyParams{Limbs, kPart / 32, 0, (kRoundBlocks - kPart) / 32});
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
-    }
-
-    // The words to X21 of the result.
-    __aicore__ inline void StoreResult(int32_t j, int32_t join, int32_t first) const {
-        const int32_t side = Side(join), pairs = C / (2 * side);
-        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
-        for (int32_t at = 0; at < kPart; at += side * side) {
-            const int32_t block = (first + at) / (side * side);
-            const int32_t column = block % pairs * 2 * side, row = column + side;
-            const Place place = PlaceOf(j, block / pairs);
-            const int32_t exist = Smaller(side, place.valid - row);
-            if (exist > 0) {
-                CopyResult(x16_, place.x + row * task_.x_row_stride + column, Words<uint16_t>()[at],
-                           exist, side, 0);
-            }
-        }
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
-    }
-
-    const InverseTask& task_;
-    const ChunkTable& table_;
-    const Constants constants_;
-    const int32_t groups_;
-    const Share share_;
-    const int32_t side_;
-    int32_t rounds_, slices_;
+    int32_t slices_ = 0;
     int32_t loaded_ = 0, taken_ = 0;  // slices
     bool coarse_ = false;             // a code may stand for a number beyond 128
     AscendC::GlobalTensor<In> a_;
-    AscendC::GlobalTensor<int8_t> x8_, workspace_;
-    AscendC::GlobalTensor<uint16_t> x16_;
 };
 
 }  // namespace neumann_tril
