@@ -28,30 +28,37 @@ class QuantCodeStage : private QuantVector<C, 2> {
   public:
     __aicore__ inline QuantCodeStage(const QuantTask& task, GM_ADDR x, GM_ADDR workspace,
                                      GM_ADDR constants, const ChunkTable& table)
-        : Base(task, x, workspace, constants, table) {}
+        : Base(task, x, workspace, constants, table) {
+        for (int32_t j = 0; j < rounds_; ++j) {
+            for (int32_t join = 0; join < JoinsOf(C); ++join) {
+                parts_ += 2 * ((Entries(j, join) + kPart - 1) / kPart);
+            }
+        }
+    }
 
     // All joins of rounds first .. end - 1.
     __aicore__ inline void Run(int32_t first, int32_t end) {
-        AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(EVENT_ID0);
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(EVENT_ID1);
+        const bool idle = UnitsOf(first) == 0;
+        if (!idle) {  // the seeds have used the buffers
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID4);
+        }
         for (int32_t step = 0; step < 2 * JoinsOf(C); ++step) {
             for (int32_t j = first; j < end; ++j) {
                 Round(j, step / 2, step % 2 == 0);
             }
         }
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_MTE2>(EVENT_ID0);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_MTE2>(EVENT_ID1);
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID4);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID4);
+        if (!idle) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID4);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID4);
+        }
     }
 
   private:
     using Base = QuantVector<C, 2>;
     using Base::Clamp, Base::CopyResult, Base::FirstMatrix, Base::InRing, Base::PlaceOf,
         Base::Smaller, Base::SplitLimbs, Base::UnitsOf;
-    using Base::constants_, Base::groups_, Base::task_, Base::x16_;
+    using Base::constants_, Base::groups_, Base::rounds_, Base::task_, Base::x16_;
     using Buffers = QuantCodeBuffers;
 
     template <typename U>
@@ -67,9 +74,13 @@ class QuantCodeStage : private QuantVector<C, 2> {
     // Entries of the joins of a matrix.
     __aicore__ inline static int32_t OfMatrix(int32_t join) { return C * Side(join) / 2; }
 
+    __aicore__ inline int32_t Entries(int32_t j, int32_t join) const {
+        return UnitsOf(j) * (kUnitRows / C) * OfMatrix(join);
+    }
+
     __aicore__ inline void Round(int32_t j, int32_t join, bool left) {
         const bool operand = left || join + 1 < JoinsOf(C);
-        const int32_t entries = UnitsOf(j) * (kUnitRows / C) * OfMatrix(join);
+        const int32_t entries = Entries(j, join);
         AscendC::CrossCoreWaitFlag(kSumsReady);
         for (int32_t first = 0; first < entries; first += kPart) {
             LoadSums(j, first, Smaller(kPart, entries - first));
@@ -86,8 +97,10 @@ class QuantCodeStage : private QuantVector<C, 2> {
             if (operand) {
                 StoreBlocks(j, first);
             }
-            AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(set_);
-            set_ = 1 - set_;
+            if (done_ + 2 < parts_) {
+                AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(set_);
+            }
+            set_ = ++done_ % 2;
         }
         if (operand) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
@@ -97,7 +110,9 @@ class QuantCodeStage : private QuantVector<C, 2> {
     __aicore__ inline void LoadSums(int32_t j, int32_t first, int32_t count) const {
         constexpr int32_t kAt = SeedBytes(2) + CodeBytes(C, 2) + 2 * kRoundBlocks;
         AscendC::GlobalTensor<int32_t> from = InRing(j)[kAt].template ReinterpretCast<int32_t>();
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_MTE2>(set_);
+        if (done_ >= 2) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_MTE2>(set_);
+        }
         AscendC::DataCopy(Sum(0).template ReinterpretCast<int32_t>(), from[first],
                           AscendC::DataCopyParams{3, static_cast<uint16_t>(count / 8),
                                                   static_cast<uint16_t>((kRoundBlocks - count) / 8),
@@ -177,6 +192,7 @@ class QuantCodeStage : private QuantVector<C, 2> {
                           AscendC::DataCopyParams{2, kPart / 32, 0, (kRoundBlocks - kPart) / 32});
     }
 
+    int32_t parts_ = 0, done_ = 0;  // of all rounds
     int32_t set_ = 0;
 };
 

@@ -19,7 +19,7 @@ namespace neumann_tril {
 using Codes = AscendC::LocalTensor<int8_t>;
 using Sums = AscendC::LocalTensor<int32_t>;
 
-template <int32_t Limbs>
+template <int32_t C, int32_t Limbs>
 class Joins {
   public:
     static constexpr int32_t kSquares = kUnitRows / 32, kPairs = kSquares / 2;
@@ -32,7 +32,7 @@ class Joins {
     // Each limb of an operand in L0A or L0B, and each of the sums.
     static constexpr int32_t kOperand = 14 * kSquare;
     static constexpr int32_t kLimb = kOperand / 2;
-    static constexpr int32_t kSum = 4 * kSquare;
+    static constexpr int32_t kSum = C == 128 ? 4 * kSquare : 2 * kSquare;
 
     // A unit in L1.
     struct Operands {

@@ -51,7 +51,7 @@ struct QuantProductBuffers {
 
     // L0A and L0B: constants, then operands of each stream
     static constexpr uint32_t kConstants = 4 * kSquare;
-    static constexpr uint32_t kOperand = Joins<1>::kOperand;
+    static constexpr uint32_t kOperand = Joins<C, 1>::kOperand;
     static_assert(kConstants + kStreams * kOperand <= 64 * 1024, "L0A and L0B are too small");
     // L0C
     static constexpr uint32_t kAccumulatorBytes = 32 * 1024;
@@ -104,7 +104,7 @@ class QuantProductStage {
 
   private:
     using Buffers = QuantProductBuffers<C>;
-    static constexpr int32_t kSquares = Joins<1>::kSquares, kPairs = Joins<1>::kPairs;
+    static constexpr int32_t kSquares = Joins<C, 1>::kSquares, kPairs = Joins<C, 1>::kPairs;
     static constexpr int32_t kMatrices = kUnitRows / C;
     static constexpr int32_t kLevels = JoinsOf(C);
     static constexpr int32_t kResults = C == 128 ? 2 : 1;  // a sum of 128 x 128 is too large
@@ -295,10 +295,10 @@ class QuantProductStage {
 
     __aicore__ inline void Join(int32_t s, int32_t unit, int32_t level, bool left) const {
         constexpr uint32_t kParts[] = {Buffers::kA16, Buffers::kA32, Buffers::kA64};
-        const Joins<1>::Operands operands{Input(unit, kParts[level]), Input(unit, Buffers::kD),
-                                          Stream(s, Buffers::kV), Stream(s, Buffers::kX32),
-                                          Stream(s, Buffers::kT)};
-        const Joins<1> join{A(s), B(s), Sum(s)};
+        const typename Joins<C, 1>::Operands operands{
+            Input(unit, kParts[level]), Input(unit, Buffers::kD), Stream(s, Buffers::kV),
+            Stream(s, Buffers::kX32), Stream(s, Buffers::kT)};
+        const Joins<C, 1> join{A(s), B(s), Sum(s)};
         BeginLoads(s);
         left ? join.LoadLeft(level, operands) : join.LoadRight(level, operands);
         LoadsDone(s);
@@ -413,19 +413,21 @@ class QuantProductStage {
                 const int32_t square = r - column == 1 && r % 2 == 1
                                            ? kW + strip / 2 * kSquare
                                            : kZ + (2 * (r - 2) + column) * kSquare;
-                Joins<1>::Product32(c[column * kSquare], A(s)[square], Identity(), 32, 32, false);
+                Joins<C, 1>::Product32(c[column * kSquare], A(s)[square], Identity(), 32, 32,
+                                       false);
             }
-            Joins<1>::Product32(c[r * kSquare], A(s)[strip * kSquare], Identity(), 32, 32, false);
+            Joins<C, 1>::Product32(c[r * kSquare], A(s)[strip * kSquare], Identity(), 32, 32,
+                                   false);
             if (r + 1 < C / 32) {
-                Joins<1>::Product32(c[(r + 1) * kSquare], A(s), Zeros(), 32,
-                                    static_cast<uint16_t>(C - 32 * (r + 1)), false);
+                Joins<C, 1>::Product32(c[(r + 1) * kSquare], A(s), Zeros(), 32,
+                                       static_cast<uint16_t>(C - 32 * (r + 1)), false);
             }
         }
-        Joins<1>::Settle();
+        Joins<C, 1>::Settle();
         for (int32_t strip = first; strip < end; ++strip) {
             const int32_t r = strip % (C / 32);
-            Joins<1>::Product32(Sum(s)[(strip - first) * 32 * C + r * kSquare],
-                                A(s)[kV + strip * kSquare], Identity(), 32, 32, true);
+            Joins<C, 1>::Product32(Sum(s)[(strip - first) * 32 * C + r * kSquare],
+                                   A(s)[kV + strip * kSquare], Identity(), 32, 32, true);
         }
         ProductsDone(s);
         for (int32_t strip = first; strip < end; ++strip) {

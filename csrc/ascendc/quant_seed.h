@@ -86,15 +86,15 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
     }
 
     __aicore__ inline void Round(int32_t j) {
-        if (Limbs == 2 && j > 0) {  // the joins have used it
-            AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPadded, kWords), 0, kWords);
-        }
         SetScales(j);
         if (kCodesOfA) {
             WaitForPlace(j);
         }
         for (int32_t s = 0; s < SlicesOf(j); ++s) {
             Take(j, s);
+        }
+        if (kCodesOfA && task_.cube != 0) {
+            EndCodesOfA(j);
         }
         AscendC::PipeBarrier<PIPE_V>();
         TransposeLeaves();
@@ -104,6 +104,9 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
             StoreNumbers(j);
         }
         StoreSeeds(j);
+        if (task_.x_dtype != NT_INT8) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);  // of StoreLeaves
+        }
         if (task_.cube != 0) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
         }
@@ -340,8 +343,8 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         }
     }
 
-    // The codes of a slice (with two limbs those of -A); F, the words and the products are free
-    // while rows are loaded.
+    // The codes of a slice (with two limbs those of -A); F, the words and what follows the products
+    // are free while rows are loaded.
     __aicore__ inline void StoreCodesOfA(const AscendC::LocalTensor<In>& slice, int32_t j,
                                          int32_t row) const {
         constexpr int32_t kEntries = kSliceRows * C;
@@ -354,16 +357,29 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         }
         const auto limbs = LimbsOf(codes);
         SplitLimbs(limbs, kWords, codes, kEntries);
-        const auto rows = Ub<int8_t>(Buffers::kProducts, kEntries);
-        for (int32_t limb = 0; limb < Limbs; ++limb) {
-            AscendC::Cast(rows, limbs[limb * kWords], AscendC::RoundMode::CAST_RINT, kEntries);
-            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-            AscendC::DataCopy(InRing(j)[SeedBytes(Limbs) + limb * CodeBytes(C, 1) + row * C], rows,
-                              AscendC::DataCopyParams{1, kEntries / 32, 0, 0});
-            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        const int32_t set = row / kSliceRows % 2;
+        const auto rows = Ub<int8_t>(Buffers::kPadded + set * kSeeds, kSeeds);
+        if (row >= 2 * kSliceRows) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(2 + set);
         }
+        for (int32_t limb = 0; limb < Limbs; ++limb) {
+            AscendC::Cast(rows[limb * kEntries], limbs[limb * kWords],
+                          AscendC::RoundMode::CAST_RINT, kEntries);
+        }
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(2 + set);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(2 + set);
+        AscendC::DataCopy(
+            InRing(j)[SeedBytes(Limbs) + row * C], rows,
+            AscendC::DataCopyParams{Limbs, kEntries / 32, 0, (CodeBytes(C, 1) - kEntries) / 32});
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(2 + set);
+    }
+
+    // The buffers of padded leaves and their codes have held codes of A.
+    __aicore__ inline void EndCodesOfA(int32_t j) const {
+        for (int32_t set = 0; set < Base::Smaller(2, SlicesOf(j)); ++set) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(2 + set);
+        }
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPadded, kWords), 0, kWords);
     }
 
     __aicore__ inline void CodesOfA(const AscendC::LocalTensor<int16_t>& codes,
@@ -382,8 +398,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
             AscendC::PipeBarrier<PIPE_V>();
             AscendC::Cast(codes, numbers, AscendC::RoundMode::CAST_RINT, kEntries);
         } else {
-            AscendC::Adds(codes, slice.template ReinterpretCast<int16_t>(), static_cast<int16_t>(0),
-                          kEntries);
+            AscendC::Mins(codes, slice, static_cast<int16_t>(32639), kEntries);
         }
         AscendC::PipeBarrier<PIPE_V>();
     }
@@ -417,13 +432,13 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
     }
 
     // 16 leaves from [i][k][leaf] to rows of 32 words.
-    __aicore__ inline void TransposeBack(const AscendC::LocalTensor<half>& words,
+    __aicore__ inline void TransposeBack(const AscendC::LocalTensor<half>& target,
+                                         const AscendC::LocalTensor<half>& words,
                                          int32_t first) const {
-        const auto padded = Ub<half>(Buffers::kPadded, kWords);
         uint64_t from[16], to[16];
         for (int32_t i = 0; i < 16; ++i) {
             from[i] = Address(words[i * kLeavesAtOnce + first]);
-            to[i] = Address(padded[i * kLeafRows * 32 + HalfOf(first + i)]);
+            to[i] = Address(target[i * kLeafRows * 32 + HalfOf(first + i)]);
         }
         AscendC::TransDataTo5HD<half>(
             to, from, AscendC::TransDataTo5HDParams{false, false, 16, 2, kLeavesAtOnce});
@@ -516,14 +531,15 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         const auto limbs = LimbsOf(codes);
         SplitLimbs(limbs, kWords, codes, kWords);
         const auto fractals = Ub<int8_t>(Buffers::kSeedCodes, kSeeds);
+        const auto padded = Ub<half>(Buffers::kPadded, kWords);
         for (int32_t limb = 0; limb < Limbs; ++limb) {
-            if (Limbs == 1 && j > 0) {
+            if (!kCodesOfA && j > 0) {
                 AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
             }
             for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
-                TransposeBack(limbs[limb * kWords], first);
-                AscendC::Cast(fractals[first * kCodeFractal], Ub<half>(Buffers::kPadded, kWords),
-                              AscendC::RoundMode::CAST_RINT, kWords);
+                TransposeBack(padded, limbs[limb * kWords], first);
+                AscendC::Cast(fractals[first * kCodeFractal], padded, AscendC::RoundMode::CAST_RINT,
+                              kWords);
             }
             AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
@@ -536,10 +552,10 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
                 AscendC::DataCopy(InRing(j)[limb * kSeeds], fractals,
                                   AscendC::DataCopyParams{1, kSeeds / 32, 0, 0});
             }
-            if (Limbs == 2 || j + 1 < rounds_) {
+            if (kCodesOfA || j + 1 < rounds_) {
                 AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
             }
-            if (Limbs == 2) {  // the joins use the buffer, too
+            if (kCodesOfA) {  // the buffer will hold something else
                 AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
             }
         }
@@ -571,20 +587,20 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
 
     // The leaves of the result from the words.
     __aicore__ inline void StoreLeaves(int32_t j) const {
+        const auto leaves = Ub<half>(Buffers::kLeaves, 2 * kWords);
         for (int32_t first = 0; first < kLeavesAtOnce; first += 16) {
-            TransposeBack(Words<half>(), first);
-            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
-            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
-            for (int32_t leaf = first; leaf < first + 16; ++leaf) {
-                StoreLeaf(j, leaf, leaf - first);
-            }
-            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+            TransposeBack(leaves[first * kLeafRows * 32], Words<half>(), first);
         }
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+        for (int32_t leaf = 0; leaf < kLeavesAtOnce; ++leaf) {
+            StoreLeaf(j, leaf);
+        }
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
     }
 
     // A leaf, and zeros on its right.
-    __aicore__ inline void StoreLeaf(int32_t j, int32_t leaf, int32_t at) const {
+    __aicore__ inline void StoreLeaf(int32_t j, int32_t leaf) const {
         const int32_t corner = leaf % kLeavesPerMatrix * kLeafRows;
         const Place place = PlaceOf(j, leaf / kLeavesPerMatrix);
         const int32_t exist = place.valid - corner;
@@ -593,8 +609,8 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         }
         const int32_t rows = exist < kLeafRows ? exist : kLeafRows;
         const int64_t offset = place.x + corner * task_.x_row_stride + corner;
-        const auto padded = Ub<uint16_t>(Buffers::kPadded, kWords);
-        CopyResult(x16_, offset, padded[at * kLeafRows * 32 + HalfOf(leaf)], rows, kLeafRows, 1);
+        const auto leaves = Ub<uint16_t>(Buffers::kLeaves, 2 * kWords);
+        CopyResult(x16_, offset, leaves[leaf * kLeafRows * 32 + HalfOf(leaf)], rows, kLeafRows, 1);
         if (C > corner + kLeafRows) {
             StoreZeros(offset + kLeafRows, rows, C - corner - kLeafRows);
         }

@@ -48,7 +48,7 @@ class QuantSumStage {
     }
 
   private:
-    using Join = Joins<2>;
+    using Join = Joins<C, 2>;
     static constexpr int32_t kMatrices = kUnitRows / C;
     static constexpr int32_t kStreams = 2;                              // units in L0
     static constexpr int32_t kInputs = 4;                               // operands of units in L1
@@ -92,8 +92,8 @@ class QuantSumStage {
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(input);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE1>(input);
 
-        const Join::Operands operands{operand, Unit(unit, kD), Unit(unit, kV), Unit(unit, kX32),
-                                      operand};
+        const typename Join::Operands operands{operand, Unit(unit, kD), Unit(unit, kV),
+                                               Unit(unit, kX32), operand};
         const Join product{Codes(AscendC::TPosition::A2, s * Join::kOperand, Join::kOperand),
                            Codes(AscendC::TPosition::B2, s * Join::kOperand, Join::kOperand),
                            Sums(AscendC::TPosition::CO1, s * 3 * Join::kSum * 4, 3 * Join::kSum)};
