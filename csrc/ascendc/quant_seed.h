@@ -159,6 +159,10 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kLower, kWords), 0, kWords);
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kLeaves, 2 * kWords), 0, 2 * kWords);
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPadded, kWords), 0, kWords);
+        if (Limbs == 2) {  // the joins may read what nothing has written yet
+            AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kProducts, 4096), 0, 4096);
+            AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kSeedCodes, 8192), 0, 8192);
+        }
         if (Limbs == 1 && side_ == 0) {
             AscendC::Duplicate<uint16_t>(Words<uint16_t>(), 0, kSquare);
         }
