@@ -27,7 +27,7 @@ format: $(VENV)/.lint
 	git ls-files '*.h' '*.cpp' '*.hpp' '*.asc' | xargs $(BIN)/clang-format -i
 
 clean:
-	rm -rf build dist $(VENV) python/*.egg-info python/neumann_tril/*.so
+	rm -rf build dist $(VENV) python/*.egg-info python/neumann_tril/*.so python/neumann_tril/acl_stand_in
 
 $(VENV)/.torch: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)

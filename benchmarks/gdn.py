@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from neumann_tril import integrations
-from neumann_tril.benchmark import machine
+from neumann_tril.benchmark import REST, machine
 from neumann_tril.gdn import chunk_gated_delta_rule
 
 Run = Callable[[], Tensor]
@@ -41,19 +41,23 @@ def timed(run: Run, backward: bool) -> tuple[float, float]:
 
 
 def compare(runs: dict[str, Run], rounds: int, backward: bool) -> dict[str, float]:
-    """Medians in milliseconds of interleaved rounds, after one that is not counted.
+    """Medians in milliseconds of interleaved rounds.
 
-    Ours runs with the integration on, which is what makes the layer call it.
+    Before each timed call the threads of the other side come to rest and an untimed call wakes the
+    caches, as in `neumann_tril.benchmark.medians`. Ours runs with the integration on, which is what
+    makes the layer call it.
     """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for _ in range(rounds + 1):
+    for _ in range(rounds):
         for name, run in runs.items():
             on = integrations.enable("transformers") if name == OURS else contextlib.nullcontext()
             with on:
+                time.sleep(REST)
+                timed(run, backward)
                 times[name].append(timed(run, backward))
     result = {}
     for name, measured in times.items():
-        for kind, values in zip(("wall", "cpu"), zip(*measured[1:], strict=True), strict=True):
+        for kind, values in zip(("wall", "cpu"), zip(*measured, strict=True), strict=True):
             result[f"{name} {kind}"] = statistics.median(values) * 1e3
     for kind in ("wall", "cpu"):
         result[f"ratio {kind}"] = result[f"{THEIRS} {kind}"] / result[f"{OURS} {kind}"]

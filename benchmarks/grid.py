@@ -125,8 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         table = plain_table(title, "w", *(f"S={s}" for s in terms))
         for w in bands:
-            row = [_of(cells, name, w, s) for s in terms]
-            table.add_row(str(w), *(f"{decibel(c['worst'])} ({decibel(c['mean'])})" for c in row))
+            table.add_row(str(w), *(decibel(_of(cells, name, w, s)["worst"]) for s in terms))
         console.print(table)
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / f"grid_c{size}.json", {"rho": options.rho, "cells": cells})

@@ -10,9 +10,9 @@ set(NT_CPU_SOURCES
     ${NT_CPU_DIR}/call.cpp
     ${NT_CPU_DIR}/isa.cpp
     ${NT_CPU_DIR}/kernels_portable.cpp
-    ${NT_CPU_DIR}/plan.cpp
     ${NT_CPU_DIR}/pool.cpp
-    ${NT_CPU_DIR}/quantized_api.cpp)
+    ${NT_CPU_DIR}/quantized_api.cpp
+    ${NT_COMMON_SOURCES})
 set(NT_CPU_DEFINITIONS)
 
 # Adds kernels_<isa>.cpp, compiled with the given flags, if the compiler takes them.

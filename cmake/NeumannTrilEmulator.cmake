@@ -3,6 +3,7 @@
 
 add_subdirectory(${PROJECT_SOURCE_DIR}/csrc/emulator ${PROJECT_BINARY_DIR}/emulator)
 set(NT_KERNEL_SOURCES
+    ${NT_COMMON_SOURCES}
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/inverse.cpp
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/quant_inverse.cpp
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/quant_tiling.cpp
@@ -11,14 +12,23 @@ set(NT_KERNEL_SOURCES_2201 ${PROJECT_SOURCE_DIR}/benchmarks/peer_baseline.cpp)
 set(NT_KERNEL_SOURCES_3510)
 
 foreach(NT_ARCH 2201 3510)
-    set(target neumann_tril_kernels_${NT_ARCH})
-    add_library(${target} SHARED ${NT_KERNEL_SOURCES} ${NT_KERNEL_SOURCES_${NT_ARCH}})
-    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/csrc/include
+    # Compiled once, for this library and for the one on the stand-in runtime.
+    set(kernels neumann_tril_kernels_${NT_ARCH})
+    add_library(${kernels} OBJECT ${NT_KERNEL_SOURCES})
+    target_include_directories(${kernels} PUBLIC ${PROJECT_SOURCE_DIR}/csrc/include
                                                  ${PROJECT_SOURCE_DIR}/csrc/ascendc)
-    target_compile_definitions(${target} PRIVATE NEUMANN_TRIL_EMULATOR)
+    target_compile_definitions(${kernels} PUBLIC NEUMANN_TRIL_EMULATOR)
+    target_compile_options(${kernels} PRIVATE $<IF:$<CONFIG:Debug>,-O0,-O1>)
+    target_link_libraries(${kernels} PUBLIC neumann_tril_emulator_${NT_ARCH} PRIVATE nt_warnings)
+    set_target_properties(${kernels} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+
+    set(target neumann_tril_emulated_${NT_ARCH})
+    add_library(${target} SHARED ${NT_KERNEL_SOURCES_${NT_ARCH}})
     target_compile_options(${target} PRIVATE $<IF:$<CONFIG:Debug>,-O0,-O1>)
-    target_link_libraries(${target} PRIVATE
+    target_link_libraries(${target} PRIVATE ${kernels}
         -Wl,--whole-archive neumann_tril_emulator_${NT_ARCH} -Wl,--no-whole-archive nt_warnings)
-    set_target_properties(${target} PROPERTIES OUTPUT_NAME neumann_tril_emulator_${NT_ARCH})
+    set_target_properties(${target} PROPERTIES
+        OUTPUT_NAME neumann_tril_emulator_${NT_ARCH} LINKER_LANGUAGE CXX)
     install(TARGETS ${target} LIBRARY DESTINATION . RUNTIME DESTINATION .)
 endforeach()
+include(NeumannTrilAcl)

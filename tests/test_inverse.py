@@ -45,6 +45,13 @@ def test_exact_is_within_the_bound_of_substitution(regime: str, chunk_size: int)
         assert bool((error <= substitution_bound(A, unit)).all())
 
 
+def test_exact_is_within_the_bound_of_substitution_on_a_trained_model() -> None:
+    for dtype, unit in ((torch.float32, 2.0**-24), (torch.float64, 2.0**-53)):
+        A = testing.trained_chunks(dtype)[:, :, 6:]
+        error = (nt.inverse(A).double() - testing.truth(A)).abs()
+        assert bool((error <= substitution_bound(A, unit)).all())
+
+
 @pytest.mark.parametrize("regime", sorted(testing.REGIMES))
 @pytest.mark.parametrize("chunk_size", [16, 32, 64, 128])
 def test_exact_is_as_accurate_as_the_output_dtype_allows(regime: str, chunk_size: int) -> None:

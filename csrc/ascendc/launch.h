@@ -11,9 +11,9 @@
 #define NT_WITHOUT_PARENTHESES(...) __VA_ARGS__
 
 #if defined(NEUMANN_TRIL_EMULATOR)
-#define NT_LAUNCH_EMULATED(kernel, blocks, stream, mix, ...)                                \
-    ((void)(stream), emulator::launch(#kernel, __NPU_ARCH__, NT_WITHOUT_PARENTHESES kernel, \
-                                      blocks, mix, __VA_ARGS__))
+#define NT_LAUNCH_EMULATED(kernel, blocks, stream, mix, ...)                                       \
+    emulator::launch_on(stream, #kernel, __NPU_ARCH__, NT_WITHOUT_PARENTHESES kernel, blocks, mix, \
+                        __VA_ARGS__)
 #define NT_LAUNCH_MIX(kernel, blocks, stream, ...) \
     NT_LAUNCH_EMULATED(kernel, blocks, stream, (emulator::Mix{1, 2, true}), __VA_ARGS__)
 #define NT_LAUNCH_CUBE(kernel, blocks, stream, ...) \

@@ -44,8 +44,6 @@ bool is_exact(const nt_plan& plan) {
 
 using namespace neumann_tril;
 
-extern "C" int32_t nt_version(void) { return NT_VERSION; }
-
 extern "C" const char* nt_cpu_isa(void) { return isa().name; }
 
 extern "C" const char* nt_cpu_inverse(const nt_plan* plan, const nt_chunks* chunks, const void* a,

@@ -29,8 +29,8 @@ Shares shares_of(int64_t count, int64_t entries, int32_t threads) {
     if (threads == 0) threads = available_cores();
     const int64_t least = std::max<int64_t>(1, kInlineEntries / entries);
     const int64_t grain = std::max(least, count / (8 * static_cast<int64_t>(threads)));
-    return {grain, static_cast<int32_t>(std::min<int64_t>(
-                       {threads, kMaxThreads, (count + grain - 1) / grain}))};
+    return {grain, static_cast<int32_t>(
+                       std::min<int64_t>({threads, kMaxThreads, (count + grain - 1) / grain}))};
 }
 
 bool wants_stream(const nt_chunks& chunks, int32_t chunk_size, int64_t count, const void* x,

@@ -15,9 +15,13 @@ constexpr int kBlock = kPanel<float>;
 
 template <int Bits>
 constexpr float kHighest = Bits == 8 ? 127 : 32639;
-// Of all codes but A's, which do not go below -kHighest.
+
+// The last numbers that round to a code of the grid, half to even: next to kHighest + 0.5, and the
+// other way; but 8 bits, other than A's, reach down to -128.
 template <int Bits>
-constexpr float kLowest = Bits == 8 ? -128 : -32639;
+constexpr float kMost = Bits == 8 ? 0x1.fdfffep6f : 0x1.fdfdfep14f;
+template <int Bits>
+constexpr float kLeast = Bits == 8 ? -128.5f : -kMost<Bits>;
 
 // A square block of a chunk.
 struct Block {
@@ -55,12 +59,11 @@ struct Numbers {
 
 inline Two<F> multiply(Two<F> a, F b) { return {multiply(a.even, b), multiply(a.odd, b)}; }
 
-// Codes of numbers in units of the grid: half to even, saturating; counts those that saturate.
-inline I codes_of(F scaled, F lowest, F highest, I& beyond) {
-    const F rounded = round_to_integer(scaled);
-    const F held = minimum(maximum(rounded, lowest), highest);
-    beyond = count_unequal(beyond, rounded, held);
-    return to_integer(held);
+// Codes of numbers in units of the grid, half to even, saturating; counts those that saturate.
+inline I codes_of(F scaled, F least, F most, I& beyond) {
+    const F held = minimum(maximum(scaled, least), most);
+    beyond = count_unequal(beyond, scaled, held);
+    return nearest(held);
 }
 
 inline I high_limb(I codes) { return shift_right<8>(add(codes, broadcast(int32_t(128)))); }
@@ -100,15 +103,18 @@ struct Left {
     }
 };
 
-// Codes as the right factor: pairs of rows, of the codes and, for 16 bits, of each limb.
+// Codes as the right factor: pairs of rows, kBlock columns after each other, of the codes and, for
+// 16 bits, of each limb.
 template <int Bits>
 struct Right {
     static constexpr int kParts = Bits == 8 ? 1 : 3;
     int16_t* part[kParts];
     int row;
 
+    // Where (r, c) and (r + 1, c) lie, for even r.
+    ptrdiff_t at(int r, int c) const { return (c / kBlock * row + r) * kBlock + 2 * (c % kBlock); }
     void put(int r, int c, Two<I> codes) const {
-        const int at = r * row + 2 * c;
+        const ptrdiff_t at = this->at(r, c);
         store_pairs(part[0] + at, codes.even, codes.odd);
         if constexpr (Bits == 16) {
             const I even = high_limb(codes.even), odd = high_limb(codes.odd);
@@ -118,7 +124,8 @@ struct Right {
     }
 };
 
-// The sums of kRows rows and some columns of a product, in registers.
+// The sums of kRows rows and some columns of a product. They are added up out of line: inlined,
+// they would share the registers with what is done to them later, and not fit.
 template <int Bits>
 struct Sums;
 
@@ -127,21 +134,31 @@ struct Sums<8> {
     static constexpr int kVectors = NT_ISA::kVectors<float>;
     I v[kRows][kVectors];
 
-    void add_products(Left<8> f, Right<8> g, int i, int j, int begin, int end) {
-        const int16_t* left = f.part[0] + i * f.row;
-        const int16_t* right = g.part[0] + 2 * j;
-        for (int k = begin; k < end; k += 2) {
+    // (Add ? v : 0) + f[i.., begin:end] g[begin:end, j..]
+    template <bool Add>
+    [[gnu::noinline]] void products(Left<8> f, Right<8> g, int i, int j, int begin, int end) {
+        const ptrdiff_t row = f.row;
+        const int16_t* left = f.part[0] + i * row;
+        const int16_t* right = g.part[0] + g.at(begin, j);
+        I s[kRows][kVectors];
+        NT_UNROLL
+        for (int r = 0; r < kRows; ++r) NT_UNROLL
+        for (int c = 0; c < kVectors; ++c) s[r][c] = Add ? v[r][c] : broadcast(int32_t(0));
+#pragma GCC unroll 2
+        for (int k = begin; k < end; k += 2, right += 2 * kBlock) {
             Pairs pairs[kVectors];
             NT_UNROLL
-            for (int c = 0; c < kVectors; ++c)
-                pairs[c] = load_pairs(right + k * g.row + 2 * c * F::lanes);
+            for (int c = 0; c < kVectors; ++c) pairs[c] = load_pairs(right + 2 * c * F::lanes);
             NT_UNROLL
             for (int r = 0; r < kRows; ++r) {
-                const Pair pair = broadcast_pair(left + r * f.row + k);
+                const Pair pair = broadcast_pair(left + r * row + k);
                 NT_UNROLL
-                for (int c = 0; c < kVectors; ++c) v[r][c] = add_dot(v[r][c], pair, pairs[c]);
+                for (int c = 0; c < kVectors; ++c) s[r][c] = add_dot(s[r][c], pair, pairs[c]);
             }
         }
+        NT_UNROLL
+        for (int r = 0; r < kRows; ++r) NT_UNROLL
+        for (int c = 0; c < kVectors; ++c) v[r][c] = s[r][c];
     }
     F value(int r, int c) const { return to_float(v[r][c]); }
 };
@@ -151,27 +168,44 @@ struct Sums<16> {
     static constexpr int kVectors = std::max(1, NT_ISA::kVectors<float> / 2);
     I v[kRows][kVectors], low[kRows][kVectors];
 
-    void add_products(Left<16> f, Right<16> g, int i, int j, int begin, int end) {
-        const int left = i * f.row, right = 2 * j;
+    template <bool Add>
+    [[gnu::noinline]] void products(Left<16> f, Right<16> g, int i, int j, int begin, int end) {
+        const ptrdiff_t row = f.row;
+        const int16_t *high_left = f.part[0] + i * row, *low_left = f.part[1] + i * row;
+        const ptrdiff_t at = g.at(begin, j);
+        const int16_t *right = g.part[0] + at, *high_right = g.part[1] + at,
+                      *low_right = g.part[2] + at;
+        I s[kRows][kVectors], t[kRows][kVectors];
+        NT_UNROLL
+        for (int r = 0; r < kRows; ++r) NT_UNROLL
+        for (int c = 0; c < kVectors; ++c) {
+            s[r][c] = Add ? v[r][c] : broadcast(int32_t(0));
+            t[r][c] = Add ? low[r][c] : broadcast(int32_t(0));
+        }
         for (int k = begin; k < end; k += 2) {
-            Pairs pairs[kVectors][3];
             NT_UNROLL
             for (int c = 0; c < kVectors; ++c) {
+                const int column = 2 * c * F::lanes;
+                const Pairs whole = load_pairs(right + column);
+                const Pairs high = load_pairs(high_right + column);
+                const Pairs less = load_pairs(low_right + column);
                 NT_UNROLL
-                for (int part = 0; part < 3; ++part)
-                    pairs[c][part] =
-                        load_pairs(g.part[part] + right + k * g.row + 2 * c * F::lanes);
-            }
-            NT_UNROLL
-            for (int r = 0; r < kRows; ++r) {
-                const Pair fh = broadcast_pair(f.part[0] + left + r * f.row + k);
-                const Pair fl = broadcast_pair(f.part[1] + left + r * f.row + k);
-                NT_UNROLL
-                for (int c = 0; c < kVectors; ++c) {
-                    v[r][c] = add_dot(add_dot(v[r][c], fh, pairs[c][0]), fl, pairs[c][1]);
-                    low[r][c] = add_dot(low[r][c], fl, pairs[c][2]);
+                for (int r = 0; r < kRows; ++r) {
+                    const Pair fh = broadcast_pair(high_left + r * row + k);
+                    const Pair fl = broadcast_pair(low_left + r * row + k);
+                    s[r][c] = add_dot(add_dot(s[r][c], fh, whole), fl, high);
+                    t[r][c] = add_dot(t[r][c], fl, less);
                 }
             }
+            right += 2 * kBlock;
+            high_right += 2 * kBlock;
+            low_right += 2 * kBlock;
+        }
+        NT_UNROLL
+        for (int r = 0; r < kRows; ++r) NT_UNROLL
+        for (int c = 0; c < kVectors; ++c) {
+            v[r][c] = s[r][c];
+            low[r][c] = t[r][c];
         }
     }
     F value(int r, int c) const {
@@ -179,30 +213,31 @@ struct Sums<16> {
     }
 };
 
-// V of a block: `add(sums, i, j)` adds the products of rows i.. and columns j.. of the chunk.
-template <int Bits, class Add>
-inline void sum_products(Block block, Numbers v, Add add) {
+// The sums of a block: `add(sums, i, j)` adds up the products of rows i.. and columns j.. of the
+// chunk, `use(r, c, v)` takes V of two rows.
+template <int Bits, class Add, class Use>
+inline void sum_products(Block block, Add add, Use use) {
     constexpr int width = Sums<Bits>::kVectors * F::lanes;
     for (int i = block.row; i < block.row + block.size; i += kRows) {
         for (int j = block.column; j < block.end(i); j += width) {
-            Sums<Bits> sums = {};
+            Sums<Bits> sums;
             add(sums, i, j);
             NT_UNROLL
-            for (int r = 0; r < kRows; ++r) {
+            for (int r = 0; r < kRows; r += 2) {
                 NT_UNROLL
                 for (int c = 0; c < Sums<Bits>::kVectors; ++c)
-                    store(v.at(i + r, j + c * F::lanes), sums.value(r, c));
+                    use(i + r, j + c * F::lanes, {sums.value(r, c), sums.value(r + 1, c)});
             }
         }
     }
 }
 
-// Adds f g where the inner index runs over [first, last) and both are lower triangular: k < i +
+// Sums of f g where the inner index runs over [first, last) and both are lower triangular: k < i +
 // kRows and k >= j, which says nothing of a block that lies below the diagonal.
 template <int Bits>
-inline void add_triangular(Sums<Bits>& sums, const Left<Bits>& f, const Right<Bits>& g, int i,
-                           int j, int first, int last) {
-    sums.add_products(f, g, i, j, std::max(first, j), std::min(last, i + kRows));
+inline void triangular(Sums<Bits>& sums, Left<Bits> f, Right<Bits> g, int i, int j, int first,
+                       int last) {
+    sums.template products<false>(f, g, i, j, std::max(first, j), std::min(last, i + kRows));
 }
 
 }  // namespace neumann_tril::NT_ISA

@@ -71,6 +71,8 @@ struct QuantizedJob {
     nt_plan plan;
     ptrdiff_t a_row_stride, a_column_stride;
     ptrdiff_t x_row_stride, x_column_stride;
+    ptrdiff_t a_item;  // bytes
+    bool a_in_place;   // rows of A can be read where they are: float32, unit stride
     bool codes_in_a, codes_in_x;
     float largest;  // finite number of the dtype of X
     LoadRows load;

@@ -1,4 +1,5 @@
-// nt_cpu_inverse_quantized: checks a call, picks its kernels and shares its matrices out to threads.
+// nt_cpu_inverse_quantized: checks a call, picks its kernels and shares its matrices out to
+// threads.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -106,14 +107,19 @@ void invert_range(void* context, int slot, int64_t begin, int64_t end) {
     char* scratch = call.scratch + static_cast<size_t>(slot) * call.scratch_bytes;
     ChunkIterator chunk(*call.chunks, call.job.plan.chunk_size, call.a, call.a_item, call.x,
                         call.x_item, begin);
+    Chunk current = *chunk;
     int64_t saturated = 0;
-    for (int64_t n = begin; n < end; ++n, ++chunk) {
+    for (int64_t n = begin; n < end; ++n) {
         const float* constants = nullptr;
         if (quant.groups > 0) {
             const int64_t group = quant.group_dim < 0 ? 0 : chunk.index(quant.group_dim);
             constants = quant.constants + group * call.constants;
         }
-        const QuantizedResult result = call.invert(call.job, *chunk, constants, scratch);
+        ++chunk;
+        const Chunk next = *chunk;
+        if (n + 1 < end) current.next_a = next.a;
+        const QuantizedResult result = call.invert(call.job, current, constants, scratch);
+        current = next;
         if (call.x_scale) call.x_scale[n] = result.x_scale;
         saturated += result.saturated;
     }
@@ -167,6 +173,8 @@ extern "C" const char* nt_cpu_inverse_quantized(const nt_plan* plan, const nt_qu
     call.job.a_column_stride = chunks->a_column_stride;
     call.job.x_row_stride = chunks->x_row_stride;
     call.job.x_column_stride = chunks->x_column_stride;
+    call.job.a_item = static_cast<ptrdiff_t>(call.a_item);
+    call.job.a_in_place = a_dtype == NT_FLOAT32 && chunks->a_column_stride == 1;
     call.job.codes_in_a = a_dtype >= NT_INT8;
     call.job.codes_in_x = x_dtype >= NT_INT8;
     call.job.largest = largest_number(x_dtype);

@@ -91,10 +91,10 @@ inline F minimum(F a, F b) { return {_mm256_min_ps(a.v, b.v)}; }
 inline F maximum(F a, F b) { return {_mm256_max_ps(a.v, b.v)}; }
 inline F magnitude(F a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
 inline F zero_if_nan(F a) { return {_mm256_and_ps(a.v, _mm256_cmp_ps(a.v, a.v, _CMP_ORD_Q))}; }
-inline F round_to_integer(F a) { return {_mm256_round_ps(a.v, _MM_FROUND_CUR_DIRECTION)}; }
 
 inline I broadcast(int32_t a) { return {_mm256_set1_epi32(a)}; }
-inline I to_integer(F a) { return {_mm256_cvttps_epi32(a.v)}; }
+// Of numbers that int32 holds; half to even.
+inline I nearest(F a) { return {_mm256_cvtps_epi32(a.v)}; }
 inline F to_float(I a) { return {_mm256_cvtepi32_ps(a.v)}; }
 inline I add(I a, I b) { return {_mm256_add_epi32(a.v, b.v)}; }
 inline I subtract(I a, I b) { return {_mm256_sub_epi32(a.v, b.v)}; }
@@ -124,12 +124,10 @@ inline F load(const int16_t* p) {
     return {_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words))};
 }
 inline void store(int32_t* p, I a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
-inline void store(int16_t* p, I a) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_int16(a));
-}
-inline void store(int16_t* p, F a) { store(p, to_integer(a)); }
+inline void store(int16_t* p, I a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_int16(a)); }
+inline void store(int16_t* p, F a) { store(p, nearest(a)); }
 inline void store(int8_t* p, F a) {
-    const __m128i words = to_int16(to_integer(a));
+    const __m128i words = to_int16(nearest(a));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
 }
 

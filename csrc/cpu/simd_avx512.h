@@ -91,10 +91,10 @@ inline F magnitude(F a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)};
 inline F zero_if_nan(F a) {
     return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a.v, a.v, _CMP_ORD_Q), a.v)};
 }
-inline F round_to_integer(F a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_CUR_DIRECTION)}; }
 
 inline I broadcast(int32_t a) { return {_mm512_set1_epi32(a)}; }
-inline I to_integer(F a) { return {_mm512_cvttps_epi32(a.v)}; }
+// Of numbers that int32 holds; half to even.
+inline I nearest(F a) { return {_mm512_cvtps_epi32(a.v)}; }
 inline F to_float(I a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline I add(I a, I b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline I subtract(I a, I b) { return {_mm512_sub_epi32(a.v, b.v)}; }
@@ -124,9 +124,9 @@ inline void store(int32_t* p, I a) { _mm512_storeu_si512(p, a.v); }
 inline void store(int16_t* p, I a) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(a.v));
 }
-inline void store(int16_t* p, F a) { store(p, to_integer(a)); }
+inline void store(int16_t* p, F a) { store(p, nearest(a)); }
 inline void store(int8_t* p, F a) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(to_integer(a).v));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(nearest(a).v));
 }
 
 // Two rows of int16 numbers, side by side in every lane; and a pair of numbers for all lanes.

@@ -92,10 +92,10 @@ inline F magnitude(F a) { return {vabsq_f32(a.v)}; }
 inline F zero_if_nan(F a) {
     return {vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(a.v), vceqq_f32(a.v, a.v)))};
 }
-inline F round_to_integer(F a) { return {vrndiq_f32(a.v)}; }
 
 inline I broadcast(int32_t a) { return {vdupq_n_s32(a)}; }
-inline I to_integer(F a) { return {vcvtq_s32_f32(a.v)}; }
+// Of numbers that int32 holds; half to even.
+inline I nearest(F a) { return {vcvtnq_s32_f32(a.v)}; }
 inline F to_float(I a) { return {vcvtq_f32_s32(a.v)}; }
 inline I add(I a, I b) { return {vaddq_s32(a.v, b.v)}; }
 inline I subtract(I a, I b) { return {vsubq_s32(a.v, b.v)}; }
@@ -122,9 +122,9 @@ inline F load(const int8_t* p) {
 inline F load(const int16_t* p) { return {vcvtq_f32_s32(vmovl_s16(vld1_s16(p)))}; }
 inline void store(int32_t* p, I a) { vst1q_s32(p, a.v); }
 inline void store(int16_t* p, I a) { vst1_s16(p, vmovn_s32(a.v)); }
-inline void store(int16_t* p, F a) { store(p, to_integer(a)); }
+inline void store(int16_t* p, F a) { store(p, nearest(a)); }
 inline void store(int8_t* p, F a) {
-    const int16x4_t words = vmovn_s32(to_integer(a).v);
+    const int16x4_t words = vmovn_s32(nearest(a).v);
     const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
     const int32_t bits = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
     std::memcpy(p, &bits, sizeof bits);

@@ -93,12 +93,10 @@ inline F magnitude(F a) {
 inline F zero_if_nan(F a) {
     return each<F>([&](int i) { return a.v[i] == a.v[i] ? a.v[i] : 0.0f; });
 }
-inline F round_to_integer(F a) {
-    return each<F>([&](int i) { return std::nearbyint(a.v[i]); });
-}
 
-inline I to_integer(F a) {
-    return each<I>([&](int i) { return static_cast<int32_t>(a.v[i]); });
+// Of numbers that int32 holds; half to even.
+inline I nearest(F a) {
+    return each<I>([&](int i) { return static_cast<int32_t>(std::nearbyint(a.v[i])); });
 }
 inline F to_float(I a) {
     return each<F>([&](int i) { return static_cast<float>(a.v[i]); });

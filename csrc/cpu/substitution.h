@@ -86,19 +86,10 @@ inline Rows<T> rows_of(const Job& job, const Chunk& chunk, int first, int count,
     return {buffer, kMaxChunk};
 }
 
-// Fetches rows [first, first + count) of the next chunk ahead: the hardware follows streams, but
-// not from one chunk to another.
-inline void prefetch_rows(const Job& job, const void* a, int first, int count) {
-    const ptrdiff_t row_bytes = job.a_row_stride * job.a_item;
-    const char* row = static_cast<const char*>(a) + first * row_bytes;
-    const ptrdiff_t bytes = (first + count) * job.a_item;
-    for (int r = 0; r < count; ++r, row += row_bytes)
-        for (ptrdiff_t b = 0; b < bytes; b += kCacheLine) __builtin_prefetch(row + b);
-}
-
 template <class T, int R>
 inline void invert_rows(const Job& job, const Chunk& chunk, int i, Tiles<T> x, T* buffer) {
-    if (chunk.next_a && job.a_column_stride == 1) prefetch_rows(job, chunk.next_a, i, R);
+    if (chunk.next_a && job.a_column_stride == 1)
+        prefetch_rows(job.a_row_stride, job.a_item, chunk.next_a, i, R);
     const Rows<T> a = rows_of(job, chunk, i, R, buffer);
     solve_rows<T, R>(a.data, a.stride, x, i, sum_block(job.plan.chunk_size));
     job.store({x.data, x.panel_stride, x.row_stride}, i, R, job.plan.chunk_size, chunk.x,

@@ -118,6 +118,17 @@ inline void copy_prefix(const E* from, ptrdiff_t stride, int n, T* to) {
     for (int c = 0; c < n; ++c) to[c] = convert<T>(from[c * stride]);
 }
 
+// Fetches rows [first, first + count) of the next chunk ahead: the hardware follows streams, but
+// not from one chunk to another.
+inline void prefetch_rows(ptrdiff_t row_stride, ptrdiff_t item, const void* a, int first,
+                          int count) {
+    const ptrdiff_t row_bytes = row_stride * item;
+    const char* row = static_cast<const char*>(a) + first * row_bytes;
+    const ptrdiff_t bytes = (first + count) * item;
+    for (int r = 0; r < count; ++r, row += row_bytes)
+        for (ptrdiff_t b = 0; b < bytes; b += kCacheLine) __builtin_prefetch(row + b);
+}
+
 // A LoadRows.
 template <class T, class E>
 void load_rows(const void* a, ptrdiff_t row_stride, ptrdiff_t column_stride, int first, int count,

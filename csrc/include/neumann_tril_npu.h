@@ -32,7 +32,7 @@ NT_API const char* nt_npu_refusal(const nt_npu_inversion* inversion);
 NT_API int64_t nt_npu_workspace_bytes(const nt_npu_inversion* inversion);
 
 /*
- * Puts the inversion on the stream (aclrtStream; ignored by the emulator) and returns: no
+ * Puts the inversion on the stream (an aclrtStream; the emulator alone ignores it) and returns: no
  * synchronisation, no allocation, no copy. Returns NULL, or the reason why nothing was launched.
  */
 NT_API const char* nt_npu_inverse(const nt_npu_inversion* inversion, void* stream);

@@ -4,7 +4,7 @@ from ._torch_import import import_torch
 
 import_torch()
 
-from . import emulator, quant, reference, testing  # noqa: E402
+from . import acl_stand_in, emulator, npu, quant, reference, testing  # noqa: E402
 from .backend import BackendError, backends  # noqa: E402
 from .operator import Explanation, explain, inverse, solve_tril  # noqa: E402
 from .plan import Plan, plan_for  # noqa: E402
@@ -17,12 +17,14 @@ __all__ = [
     "Explanation",
     "Plan",
     "QuantPlan",
+    "acl_stand_in",
     "backends",
     "calibrate",
     "emulator",
     "explain",
     "inverse",
     "inverse_quantized",
+    "npu",
     "plan_for",
     "quant",
     "reference",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import native, reference
-from .layout import ChunkTable, fixed_table, gather_chunks, scatter_chunks
+from .layout import ChunkTable, gather_chunks, join_chunks
 from .plan import Plan, plan_for
 
 __all__ = ["BACKENDS", "Backend", "BackendError", "Resolved", "backends", "register", "resolve"]
@@ -98,9 +98,8 @@ class ReferenceBackend:
         compute_dtype: torch.dtype,
         table: ChunkTable | None,
     ) -> None:
-        table = table or fixed_table(A.shape[1], A.shape[3])
         chunks = reference.inverse(gather_chunks(A, table), plan, compute_dtype)
-        scatter_chunks(chunks, table, X)
+        X.copy_(join_chunks(chunks, table, A.shape[1]))
 
 
 class CpuBackend:

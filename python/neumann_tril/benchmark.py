@@ -23,6 +23,7 @@ from .plan import Plan, plan_for
 
 __all__ = [
     "METHODS",
+    "REST",
     "Timing",
     "calls_for",
     "cpu_table",
@@ -156,7 +157,8 @@ def calls_for(A: Tensor) -> dict[str, Callable[[], Tensor]]:
     return {name: calls[name] for name in METHODS if name in calls}
 
 
-_REST = 0.01  # seconds
+REST = 0.01
+"""Seconds in which OpenMP's threads stop spinning after a call."""
 
 
 def medians(
@@ -180,7 +182,7 @@ def medians(
     for turn in range(rounds):
         for name, call in calls.items():
             if turn < wanted[name]:
-                time.sleep(_REST)
+                time.sleep(REST)
                 call()
                 times[name].append(_time(call, repeats[name]))
     return {name: statistics.median(values) for name, values in times.items()}

@@ -12,7 +12,9 @@ A *problem* is a tensor of chunk matrices seen through one of the layouts:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,9 +26,10 @@ _PACKED = ("thc", "htc")
 
 @dataclass(frozen=True, slots=True)
 class ChunkTable:
-    """The chunks of the packed time axis: ``first_row`` and ``valid_rows``, int64 (N,) on the CPU.
+    """The chunks of the packed time axis: ``first_row`` and ``valid_rows``, int64 (N,).
 
-    ``covers`` says that every row of the time axis belongs to a chunk.
+    On the device of the matrices. ``covers``: every row of the time axis is known to belong to a
+    chunk.
     """
 
     first_row: Tensor
@@ -62,20 +65,48 @@ def check_layout(
         if chunk_indices is not None:
             raise ValueError("chunk_indices needs cu_seqlens")
         return
-    for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
-        if value is not None and value.dtype not in (torch.int32, torch.int64):
-            raise TypeError(f"{name} must be int32 or int64, got {value.dtype}")
-    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1:
-        raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
-    if layout not in _PACKED and A.shape[0] != 1:
-        raise ValueError(
-            f"with cu_seqlens the batch of A must be 1 (packed sequences), got B = {A.shape[0]}"
-        )
-    if chunk_indices is not None and (chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2):
+    check_packing(cu_seqlens, "A", 1 if layout in _PACKED else A.shape[0])
+    if chunk_indices is None:
+        return
+    _check_integers("chunk_indices", chunk_indices)
+    if chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2:
         raise ValueError(
             "chunk_indices must have shape (chunks, 2): sequence, chunk within it; "
             f"got {tuple(chunk_indices.shape)}"
         )
+
+
+def _check_integers(name: str, value: Tensor) -> None:
+    if value.dtype not in (torch.int32, torch.int64):
+        raise TypeError(f"{name} must be int32 or int64, got {value.dtype}")
+
+
+def check_packing(cu_seqlens: Tensor, name: str, batch: int) -> None:
+    """Raise unless ``cu_seqlens`` (N + 1,) can describe sequences packed into the tensor ``name``;
+    its numbers are not looked at."""
+    _check_integers("cu_seqlens", cu_seqlens)
+    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1:
+        raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
+    if batch != 1:
+        raise ValueError(
+            f"with cu_seqlens the batch of {name} must be 1 (packed sequences), got B = {batch}"
+        )
+
+
+def sequence_bounds(cu_seqlens: Tensor, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The numbers of ``cu_seqlens``: from 0, not decreasing, at most T = ``length``.
+
+    Raises:
+        ValueError: they are not so.
+    """
+    bounds = _numbers(cu_seqlens)
+    if bounds[0] != 0 or (np.diff(bounds) < 0).any() or bounds[-1] > length:
+        shown = ", ".join(map(str, bounds[:16].tolist())) + (", ..." if len(bounds) > 16 else "")
+        raise ValueError(
+            f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
+            f"got [{shown}]"
+        )
+    return bounds
 
 
 def chunk_table(
@@ -94,61 +125,114 @@ def chunk_table(
     Raises:
         ValueError: the numbers do not describe such sequences.
     """
-    bounds = cu_seqlens.detach().to("cpu", torch.int64)
-    lengths = bounds[1:] - bounds[:-1]
-    if int(bounds[0]) != 0 or bool((lengths < 0).any()) or int(bounds[-1]) > length:
-        shown = ", ".join(map(str, bounds[:16].tolist())) + (", ..." if len(bounds) > 16 else "")
-        raise ValueError(
-            f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
-            f"got [{shown}]"
-        )
+    # numpy: these few numbers cost it a fraction of what torch's operators take.
+    bounds = sequence_bounds(cu_seqlens, length)
+    lengths = np.diff(bounds)
     if chunk_indices is None:
-        counts = (lengths + chunk_size - 1) // chunk_size
-        sequence = torch.repeat_interleave(torch.arange(len(lengths)), counts)
-        within = torch.arange(len(sequence)) - torch.repeat_interleave(
-            counts.cumsum(0) - counts, counts
-        )
-        covers = int(bounds[-1]) == length
+        counts = -(-lengths // chunk_size)
+        sequence = np.repeat(np.arange(len(lengths)), counts)
+        within = np.arange(len(sequence)) - np.repeat(counts.cumsum() - counts, counts)
+        covers = bool(bounds[-1] == length)
     else:
-        sequence, within = chunk_indices.detach().to("cpu", torch.int64).unbind(1)
+        sequence, within = _numbers(chunk_indices).T
         bad = (sequence < 0) | (sequence >= len(lengths)) | (within < 0)
-        if not bool(bad.any()):
+        if not bad.any():
             bad = within * chunk_size >= lengths[sequence]
-        if bool(bad.any()):
-            n = int(bad.nonzero()[0])
+        if bad.any():
+            n = int(bad.argmax())
             raise ValueError(
                 f"chunk_indices[{n}] = {[int(sequence[n]), int(within[n])]} names no chunk of "
                 f"{chunk_size} rows of the {len(lengths)} sequences in cu_seqlens"
             )
         covers = False
-    first = bounds[:-1][sequence] + within * chunk_size
-    valid = torch.minimum(bounds[1:][sequence] - first, torch.tensor(chunk_size))
-    return ChunkTable(first.contiguous(), valid.contiguous(), covers)
+    first = bounds[sequence] + within * chunk_size
+    valid = np.minimum(bounds[sequence + 1] - first, chunk_size)
+    return ChunkTable(torch.from_numpy(first), torch.from_numpy(valid), covers)
 
 
-def fixed_table(length: int, chunk_size: int) -> ChunkTable:
-    """The chunks of one sequence of ``length`` rows."""
-    first = torch.arange(0, length, chunk_size)
-    return ChunkTable(first, (length - first).clamp(max=chunk_size), True)
+def _numbers(values: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:
+    numbers: np.ndarray[Any, np.dtype[np.int64]] = values.detach().cpu().numpy().astype(np.int64)
+    return numbers
 
 
-def gather_chunks(A: Tensor, table: ChunkTable) -> Tensor:
-    """(B, T, H, C) to (B, H, N, C, C); rows that a chunk does not have are zero."""
+def chunk_table_on(
+    device: torch.device,
+    length: int,
+    chunk_size: int,
+    cu_seqlens: Tensor,
+    chunk_indices: Tensor | None,
+) -> ChunkTable:
+    """:func:`chunk_table` on a device, for which the host does not wait.
+
+    Numbers on the CPU are checked there and sent from pinned memory. Numbers on the device are
+    taken as they are; without ``chunk_indices`` such a table has entries for as many chunks as
+    there can be, T // C + N, of which the last have no rows.
+    """
+    given = [t for t in (cu_seqlens, chunk_indices) if t is not None]
+    if device.type == "cpu":
+        return chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
+    if any(t.device.type != "cpu" for t in given):
+        bounds, *indices = (_send(t.detach().long(), device) for t in given)
+        return _unread_table(length, chunk_size, bounds, indices[0] if indices else None)
+    table = chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
+    first, valid = _send(torch.stack([table.first_row, table.valid_rows]), device)
+    return ChunkTable(first, valid, table.covers)
+
+
+def _send(values: Tensor, device: torch.device) -> Tensor:
+    """To a device, from pinned memory: the host need not wait."""
+    if values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def _unread_table(
+    length: int, chunk_size: int, bounds: Tensor, chunk_indices: Tensor | None
+) -> ChunkTable:
+    """The table of numbers that only their device knows: no shape depends on them."""
+    count = len(bounds) - 1
+    if chunk_indices is not None:
+        sequence, within = chunk_indices.unbind(1)
+    elif count == 0:
+        sequence = within = bounds[:0]
+    else:
+        chunks = (bounds[1:] - bounds[:-1] + (chunk_size - 1)) // chunk_size
+        ends = chunks.cumsum(0)
+        entry = torch.arange(length // chunk_size + count, device=bounds.device)
+        sequence = torch.searchsorted(ends, entry, right=True).clamp(max=count - 1)
+        within = entry - (ends - chunks).index_select(0, sequence)
+    first = bounds.index_select(0, sequence) + within * chunk_size
+    valid = (bounds.index_select(0, sequence + 1) - first).clamp(0, chunk_size)
+    return ChunkTable(first, valid, False)
+
+
+def gather_chunks(A: Tensor, table: ChunkTable | None) -> Tensor:
+    """(B, T, H, C) to (B, H, N, C, C); rows that a chunk does not have are zero.
+
+    Without a table chunk n has the rows from n C on.
+    """
     batch, length, heads, chunk_size = A.shape
-    rows = table.first_row[:, None] + torch.arange(chunk_size)
-    present = torch.arange(chunk_size) < table.valid_rows[:, None]
-    index = torch.where(present, rows, 0).flatten().to(A.device)
-    if length == 0:
-        return A.new_zeros(batch, heads, 0, chunk_size, chunk_size)
-    picked = A.index_select(1, index).unflatten(1, (-1, chunk_size)).permute(0, 3, 1, 2, 4)
-    return torch.where(present[..., None].to(A.device), picked, 0)
+    count = -(-length // chunk_size) if table is None else len(table.first_row)
+    rows = count * chunk_size if table is None else length + 1
+    padded: Tensor = A.new_zeros(batch, rows, heads, chunk_size)
+    padded[:, :length] = A
+    if table is not None:
+        padded = padded.index_select(1, _rows(table, length, chunk_size))
+    return padded.view(batch, count, chunk_size, heads, chunk_size).permute(0, 3, 1, 2, 4)
 
 
-def scatter_chunks(X: Tensor, table: ChunkTable, out: Tensor) -> None:
-    """(B, H, N, C, C) into the rows of ``out``, (B, T, H, C); other rows are left alone."""
-    chunk_size = X.shape[-1]
-    rows = table.first_row[:, None] + torch.arange(chunk_size)
-    present = (torch.arange(chunk_size) < table.valid_rows[:, None]).flatten()
-    index = rows.flatten()[present].to(out.device)
-    values = X.permute(0, 2, 3, 1, 4).flatten(1, 2)[:, present.to(out.device)]
-    out.index_copy_(1, index, values.to(out.dtype))
+def join_chunks(X: Tensor, table: ChunkTable | None, length: int) -> Tensor:
+    """The opposite of :func:`gather_chunks`; rows that belong to no chunk are zero."""
+    batch, heads, _, _, chunk_size = X.shape
+    rows = X.permute(0, 2, 3, 1, 4).flatten(1, 2)
+    if table is not None:
+        joined = X.new_zeros(batch, length + 1, heads, chunk_size)
+        rows = joined.index_copy_(1, _rows(table, length, chunk_size), rows)
+    return rows[:, :length]
+
+
+def _rows(table: ChunkTable, length: int, chunk_size: int) -> Tensor:
+    """Every chunk's C rows; ``length``, one row behind the last, stands for those it lacks."""
+    row = torch.arange(chunk_size, device=table.first_row.device)
+    absent = row >= table.valid_rows[:, None]
+    return (table.first_row[:, None] + row).masked_fill(absent, length).flatten()

@@ -136,12 +136,13 @@ def _plan_struct(plan: Plan) -> PlanStruct:
 
 def dense_chunks(A: Tensor, X: Tensor) -> Chunks:
     """The matrices of A and X, both (..., C, C) with at most 8 batch dimensions."""
-    return _dense_chunks(A.shape, A.stride(), X.stride())
+    return dense_chunks_of(A.shape, A.stride(), X.stride())
 
 
 # Remembered, because filling the structure takes longer than a small inversion.
 @lru_cache(maxsize=256)
-def _dense_chunks(shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...]) -> Chunks:
+def dense_chunks_of(shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...]) -> Chunks:
+    """The same by the shape of A and X and their strides."""
     dims = len(shape) - 2
     chunks = Chunks(dims=dims, chunk_dim=-1)
     if dims:
@@ -156,18 +157,26 @@ def _dense_chunks(shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...]
 def time_chunks(A: Tensor, X: Tensor, table: ChunkTable | None) -> Chunks:
     """The chunks of A and X, both seen as (B, T, H, C); of a packed batch by its table, which must
     outlive the call."""
-    batch, length, heads, chunk_size = A.shape
-    a, x = A.stride(), X.stride()
-    count = -(-length // chunk_size) if table is None else len(table.first_row)
-    chunks = Chunks(dims=3, chunk_dim=1, length=length)
-    chunks.size[:3] = (batch, count, heads)
+    if table is None:
+        return time_chunks_of(A.shape, A.stride(), X.stride(), -(-A.shape[1] // A.shape[3]))
+    count = len(table.first_row)
+    chunks = Chunks.from_buffer_copy(time_chunks_of(A.shape, A.stride(), X.stride(), count))
+    chunks.first_row = table.first_row.data_ptr()
+    chunks.valid_rows = table.valid_rows.data_ptr()
+    return chunks
+
+
+@lru_cache(maxsize=256)
+def time_chunks_of(
+    shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...], count: int
+) -> Chunks:
+    """``count`` chunks by the shape of A and X, seen as (B, T, H, C), and their strides."""
+    chunks = Chunks(dims=3, chunk_dim=1, length=shape[1])
+    chunks.size[:3] = (shape[0], count, shape[2])
     chunks.a_stride[:3] = (a[0], 0, a[2])
     chunks.x_stride[:3] = (x[0], 0, x[2])
     chunks.a_row_stride, chunks.a_column_stride = a[1], a[3]
     chunks.x_row_stride, chunks.x_column_stride = x[1], x[3]
-    if table is not None:
-        chunks.first_row = table.first_row.data_ptr()
-        chunks.valid_rows = table.valid_rows.data_ptr()
     return chunks
 
 

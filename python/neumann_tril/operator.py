@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from . import backend as _backend
+from ._dispatch import call
 from .backend import BACKENDS, BackendError, Request, Resolved
-from .layout import check_layout, chunk_table, fixed_table, gather_chunks, scatter_chunks, time_view
+from .layout import ChunkTable, check_layout, chunk_table_on, gather_chunks, join_chunks, time_view
 from .plan import Plan, check_chunk_size
 
 __all__ = ["Explanation", "explain", "inverse", "register_kernels", "solve_tril"]
@@ -87,10 +88,10 @@ def _inverse_kernel(
     backend: str | None,
 ) -> Tensor:
     _check_square(A)
-    call = _resolve(A, plan, output_dtype, compute_dtype, backend)
-    X = torch.empty(A.shape, dtype=call.output_dtype, device=A.device)
+    served = _resolve(A, plan, output_dtype, compute_dtype, backend)
+    X = torch.empty(A.shape, dtype=served.output_dtype, device=A.device)
     if A.numel():
-        call.backend.run_dense(A, X, call.plan, call.compute_dtype)
+        served.backend.run_dense(A, X, served.plan, served.compute_dtype)
     return X
 
 
@@ -112,9 +113,18 @@ def _inverse_out_kernel(
 ) -> None:
     _check_square(A)
     _check_out(A, out)
-    call = _resolve(A, plan, out.dtype, compute_dtype, backend)
+    served = _resolve(A, plan, out.dtype, compute_dtype, backend)
     if A.numel():
-        call.backend.run_dense(A, out, call.plan, call.compute_dtype)
+        served.backend.run_dense(A, out, served.plan, served.compute_dtype)
+
+
+def _chunk_table(
+    view: Tensor, cu_seqlens: Tensor | None, chunk_indices: Tensor | None
+) -> ChunkTable | None:
+    """The table of a tensor seen as (B, T, H, C), on its device; None without packed sequences."""
+    if cu_seqlens is None:
+        return None
+    return chunk_table_on(view.device, view.shape[1], view.shape[3], cu_seqlens, chunk_indices)
 
 
 def _solve_tril_kernel(
@@ -129,15 +139,15 @@ def _solve_tril_kernel(
 ) -> Tensor:
     check_layout(A, layout, cu_seqlens, chunk_indices)
     check_chunk_size(A.shape[-1])
-    call = _resolve(A, plan, output_dtype, compute_dtype, backend)
+    served = _resolve(A, plan, output_dtype, compute_dtype, backend)
     view = time_view(A, layout)
-    table = None
-    if cu_seqlens is not None:
-        table = chunk_table(view.shape[1], A.shape[-1], cu_seqlens, chunk_indices)
+    table = _chunk_table(view, cu_seqlens, chunk_indices)
     allocate = torch.empty if table is None or table.covers else torch.zeros
-    X = allocate(A.shape, dtype=call.output_dtype, device=A.device)
+    X = allocate(A.shape, dtype=served.output_dtype, device=A.device)
     if A.numel():
-        call.backend.run_time(view, time_view(X, layout), call.plan, call.compute_dtype, table)
+        served.backend.run_time(
+            view, time_view(X, layout), served.plan, served.compute_dtype, table
+        )
     return X
 
 
@@ -150,15 +160,11 @@ def _solve_tril_backward_kernel(
     layout: str,
 ) -> Tensor:
     x, g = time_view(X, layout), time_view(grad, layout)
-    length, chunk_size = x.shape[1], x.shape[3]
-    if cu_seqlens is None:
-        table = fixed_table(length, chunk_size)
-    else:
-        table = chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
-    dA = torch.zeros(X.shape, dtype=dtype, device=X.device)
+    dA = torch.empty(X.shape, dtype=dtype, device=X.device)
     if X.numel():
+        table = _chunk_table(x, cu_seqlens, chunk_indices)
         chunks = _input_gradient(gather_chunks(x, table), gather_chunks(g, table))
-        scatter_chunks(chunks, table, time_view(dA, layout))
+        time_view(dA, layout).copy_(join_chunks(chunks, table, x.shape[1]))
     return dA
 
 
@@ -325,7 +331,9 @@ def inverse(
     _check_tensor("A", A)
     text = _plan_text(plan)
     if out is None:
-        result: Tensor = _inverse(A, text, output_dtype, compute_dtype, backend)
+        result: Tensor = call(
+            _inverse, _inverse_kernel, A, text, output_dtype, compute_dtype, backend
+        )
         return result
     _check_tensor("out", out)
     if output_dtype not in (None, out.dtype):
@@ -334,7 +342,7 @@ def inverse(
         raise ValueError(
             "out does not support gradients; call without out, or under torch.no_grad()"
         )
-    _inverse_out(A, out, text, compute_dtype, backend)
+    call(_inverse_out, _inverse_out_kernel, A, out, text, compute_dtype, backend)
     return out
 
 
@@ -376,7 +384,9 @@ def solve_tril(
     for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
         if value is not None:
             _check_tensor(name, value)
-    result: Tensor = _solve_tril(
+    result: Tensor = call(
+        _solve_tril,
+        _solve_tril_kernel,
         A,
         cu_seqlens,
         chunk_indices,

@@ -7,8 +7,9 @@ import itertools
 import pytest
 import torch
 
-from neumann_tril import emulator, inverse, reference, solve_tril
+from neumann_tril import emulator, inverse, reference, solve_tril, testing
 from neumann_tril.backend import BackendError
+from neumann_tril.bounds import error_envelope
 from neumann_tril.emulator import EmulatorBackend
 from neumann_tril.native import dense_chunks
 from neumann_tril.plan import Plan, plan_for
@@ -66,6 +67,16 @@ def test_named_plans(c, dtype, compute, output, plan, arch):
     A = chunk_matrices(900 // c, c, dtype)
     X = run(A, plan, compute, output, arch=arch)
     assert torch.equal(X, reference.inverse(A, plan, compute).to(output))
+
+
+def test_exact_is_within_its_bound_on_a_trained_model():
+    A = testing.trained_chunks()[:, :, 7:].flatten(0, 2)[::13]  # every layer, every kind of chunk
+    for dtype in (F16, BF16):
+        rounded = A.to(dtype)
+        plan = plan_for(64, "exact", dtype)
+        X = run(rounded, plan, dtype)
+        bound = error_envelope(rounded, plan, dtype)
+        assert bool(((X.double() - testing.truth(rounded)).abs() <= bound).all())
 
 
 @pytest.mark.parametrize("arch", emulator.ARCHITECTURES)

@@ -27,7 +27,7 @@
     } while (0)
 
 constexpr int kDtypes[] = {NT_FLOAT16, NT_BFLOAT16, NT_FLOAT32, NT_FLOAT64};
-constexpr size_t kItem[] = {2, 2, 4, 8};
+constexpr size_t kItem[] = {2, 2, 4, 8, 1, 2};
 
 // The number that 16 bits of a dtype stand for, by definition.
 inline double decode16(int dtype, uint16_t bits) {
@@ -54,6 +54,8 @@ T read_as(const void* p) {
 }
 
 inline double decode(int dtype, const void* p) {
+    if (dtype == NT_INT8) return read_as<int8_t>(p);
+    if (dtype == NT_INT16) return read_as<int16_t>(p);
     if (dtype == NT_FLOAT64) return read_as<double>(p);
     if (dtype == NT_FLOAT32) return read_as<float>(p);
     return decode16(dtype, read_as<uint16_t>(p));
@@ -61,6 +63,7 @@ inline double decode(int dtype, const void* p) {
 
 // The number of a dtype that is nearest to v, ties to even, by definition.
 inline double rounded(int dtype, double v) {
+    if (dtype == NT_INT8 || dtype == NT_INT16) return std::nearbyint(v);
     if (dtype == NT_FLOAT64 || v == 0 || !std::isfinite(v)) return v;
     const int digits[] = {11, 8, 24}, least[] = {-14, -126, -126}, greatest[] = {16, 128, 128};
     int exponent;
@@ -75,6 +78,12 @@ inline double rounded(int dtype, double v) {
 inline void encode(int dtype, double v, void* p) {
     if (dtype == NT_FLOAT64) {
         std::memcpy(p, &v, sizeof v);
+        return;
+    }
+    if (dtype == NT_INT8 || dtype == NT_INT16) {
+        const int16_t code = static_cast<int16_t>(v);
+        const int8_t byte = static_cast<int8_t>(v);
+        std::memcpy(p, dtype == NT_INT8 ? static_cast<const void*>(&byte) : &code, kItem[dtype]);
         return;
     }
     if (dtype == NT_FLOAT32) {

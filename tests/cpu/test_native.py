@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -64,6 +65,7 @@ def library() -> Path:
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "portable"])
 def test_kernels_under_sanitizers(sanitized: Path, isa: str) -> None:
     run([str(sanitized / "tests" / "cpu" / "test_cpu_kernels")], isa)
+    run([str(sanitized / "tests" / "cpu" / "test_quantized")], isa)
 
 
 @pytest.mark.skipif(
@@ -83,6 +85,7 @@ def test_neon_kernels_under_emulation(tmp_path: Path) -> None:
     program = str(tmp_path / "tests" / "cpu" / "test_cpu_kernels")
     # QEMU's user mode aborts when a program with several threads forks.
     run([str(QEMU_AARCH64), program, "-callers_may_come_at_once_and_after_fork"], "neon")
+    run([str(QEMU_AARCH64), str(tmp_path / "tests" / "cpu" / "test_quantized")], "neon")
 
 
 def test_library_exports_its_interface_only(library: Path) -> None:
@@ -92,7 +95,9 @@ def test_library_exports_its_interface_only(library: Path) -> None:
         ["nm", "--dynamic", "--defined-only", str(library)], capture_output=True, text=True
     )
     names = {line.split()[-1] for line in listing.stdout.splitlines()}
-    assert names == {"nt_version", "nt_plan_error", "nt_cpu_isa", "nt_cpu_inverse"}
+    headers = [ROOT / "csrc" / "include" / f"neumann_tril{part}.h" for part in ("", "_quant")]
+    declared = [re.findall(r"NT_API [^;]*?(nt_\w+)\(", header.read_text()) for header in headers]
+    assert names == {name for names in declared for name in names}
 
 
 @pytest.mark.parametrize("size", range(16, 129, 16))

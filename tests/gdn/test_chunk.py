@@ -314,5 +314,5 @@ def test_bad_arguments(name: str, value: Any, message: str) -> None:
 
 
 def test_packed_sequences_need_one_batch() -> None:
-    with pytest.raises(ValueError, match="q must have B = 1"):
+    with pytest.raises(ValueError, match="the batch of q must be 1"):
         chunk_gated_delta_rule(**draw(20, batch=2), cu_seqlens=torch.tensor([0, 20]))

@@ -52,10 +52,19 @@ def test_heads_are_found_along_the_dimension_that_is_named():
     assert calibrate(A, head_dim=2) == calibrate(A.transpose(1, 2), head_dim=1)
 
 
+def test_small_ranges_of_grids_without_a_one_are_widened():
+    A = layer() / 64
+    fine, wide = calibrate(A, least=0.0), calibrate(A, least=0.25)
+    assert max(fine.scales["A"]) * 127 < 0.05
+    for name in ("A", "T0"):
+        assert wide.scales[name] == pytest.approx([0.25 / 127] * 8)
+    assert wide.scales["X"] == fine.scales["X"]
+
+
 def test_headroom_and_powers_of_two():
     A = layer()
-    plain = calibrate(A, bits=16, headroom=1.0)
-    roomy = calibrate(A, bits=16, headroom=2.0)
+    plain = calibrate(A, bits=16, headroom=1.0, least=0.0)
+    roomy = calibrate(A, bits=16, headroom=2.0, least=0.0)
     for a, b in zip(plain.scales["T0"], roomy.scales["T0"], strict=True):
         assert b == pytest.approx(2 * a, rel=1e-6)
     for values in calibrate(A, power_of_two=True).scales.values():
@@ -121,6 +130,7 @@ def test_saturation_is_rare_on_the_samples_themselves():
         (lambda: layer(), {"method": "best"}, "method"),
         (lambda: layer(), {"percentile": 0}, "percentile"),
         (lambda: layer(), {"headroom": -1.0}, "headroom"),
+        (lambda: layer(), {"least": -1.0}, "least"),
         (lambda: layer(), {"head_dim": 4}, "head_dim"),
         (lambda: layer(), {"plan": "paper2"}, "plan"),
         (lambda: layer(), {"plan": Plan(64, 3, 8)}, "64"),

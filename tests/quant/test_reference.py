@@ -167,7 +167,7 @@ def test_accuracy_on_the_gates_of_real_models(bits, granularity, gates):
     for rho in (0.7, 0.95):
         regime = testing.Regime("", gates, rho)
         if granularity == "head":
-            tokens = testing.layer(regime, 512 * bits, 64, seed=100)
+            tokens = testing.layer(regime, 4096, 64, seed=100)
             qplan = calibrate(testing.split_chunks(tokens, 64), bits=bits)
         else:
             qplan = QuantPlan.dynamic(bits=bits)

@@ -83,6 +83,16 @@ Report launch_body(const std::string& name, int arch, int blocks, Mix mix,
     return report;
 }
 
+namespace {
+StreamLauncher stream_launcher = [](void*, std::function<Report()> run) { run(); };
+}  // namespace
+
+void set_stream_launcher(StreamLauncher launcher) { stream_launcher = launcher; }
+
+void put_on_stream(void* stream, std::function<Report()> run) {
+    stream_launcher(stream, std::move(run));
+}
+
 }  // namespace emulator
 
 namespace {

@@ -29,6 +29,19 @@ Report launch(const char* name, int arch, void (*kernel)(Parameters...), int blo
                        [=] { kernel(static_cast<Parameters>(arguments)...); });
 }
 
+// What becomes of a launch on a stream: by default it runs at once, whatever the stream. Where
+// there is a runtime with streams (csrc/emulator/acl), it puts `run` on the stream instead.
+using StreamLauncher = void (*)(void* stream, std::function<Report()> run);
+void set_stream_launcher(StreamLauncher launcher);
+void put_on_stream(void* stream, std::function<Report()> run);
+
+// launch() on a stream; the arguments are those of now.
+template <class... Parameters, class... Arguments>
+void launch_on(void* stream, const char* name, int arch, void (*kernel)(Parameters...), int blocks,
+               Mix mix, Arguments... arguments) {
+    put_on_stream(stream, [=] { return launch(name, arch, kernel, blocks, mix, arguments...); });
+}
+
 }  // namespace emulator
 
 // Host side of run options and results, for ctypes. Strings are UTF-8 and owned by the library;

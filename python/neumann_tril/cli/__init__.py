@@ -1,4 +1,4 @@
-"""The command line: `python -m neumann_tril demo|doctor|bench|profile`."""
+"""The command line: `python -m neumann_tril demo|doctor|bench|profile|report`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from ..backend import BackendError
-from . import bench, demo, doctor, profile
+from . import bench, collect, demo, doctor, profile
 from .report import json_file
 
 __all__ = ["main"]
 
-COMMANDS = {"demo": demo, "doctor": doctor, "bench": bench, "profile": profile}
+COMMANDS = {"demo": demo, "doctor": doctor, "bench": bench, "profile": profile, "report": collect}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,6 +26,7 @@ from ..operator import inverse, solve_tril
 from ..plan import Plan, plan_for
 from ..quant import QuantPlan, calibrate, inverse_quantized
 from ..testing import Regime
+from . import npu_demo
 from .report import (
     chunk_size,
     console,
@@ -40,6 +41,7 @@ from .report import (
 )
 
 HELP = "accuracy and speed on one layer, with a picture"
+DEVICES = ("cpu", "npu", "stand-in")
 
 GATES = "qwen3.5-0.8b"
 OPERANDS = (torch.float16, torch.bfloat16)
@@ -68,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=folder, default=Path("out"), help="folder of the picture (out)"
     )
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="npu: the layer through torch_npu; stand-in: the same without an NPU (cpu)",
+    )
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,9 @@ class Row:
 
 
 def run(options: argparse.Namespace) -> int:
+    """0 if it was shown, 1 otherwise."""
+    if options.device != "cpu":
+        return npu_demo.run(options)
     rows: list[Row] = []
     curve: list[dict[str, Any]] = []
     steps = len(options.chunk_sizes) * (1 + _emulated_rows() + 2 * len(BITS)) + len(CURVE)

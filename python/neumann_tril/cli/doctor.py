@@ -13,7 +13,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from .. import __version__, _torch_import, backends, native
+from .. import __version__, _torch_import, backends, native, npu
 from ..benchmark import machine
 from .report import console, write_json
 
@@ -55,8 +55,9 @@ def _found() -> dict[str, Any]:
     if _torch_import.torch_npu_error:
         found["torch-npu"] += f", does not load: {_torch_import.torch_npu_error}"
     found["native library"] = _native()
-    found["NPU library"] = _npu()
+    found["NPU library"] = _npu_library()
     found["CANN"] = _cann()
+    found["NPUs"] = npu.devices()
     return found
 
 
@@ -67,8 +68,11 @@ def _native() -> str:
         return str(error)
 
 
-def _npu() -> str:
-    """The libraries that CANN's compiler built, beside the package."""
+def _npu_library() -> str:
+    """The libraries that CANN's compiler built, beside the package, or what the variable names."""
+    if given := os.environ.get(npu.LIBRARY_VARIABLE):
+        state = "" if Path(given).exists() else ", which does not exist"
+        return f"{given} (from {npu.LIBRARY_VARIABLE}{state})"
     built = sorted(path.name for path in Path(native.__file__).parent.glob("libneumann_tril_npu_*"))
     return ", ".join(built) or "not built: no CANN when this package was built"
 

@@ -21,6 +21,7 @@ __all__ = [
     "duration",
     "folder",
     "json_file",
+    "plain",
     "plain_table",
     "positive",
     "progress_bar",
@@ -123,15 +124,16 @@ def write_json(file: Path | None, figures: dict[str, Any]) -> None:
     if file is None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(_plain(figures), indent=2, allow_nan=False) + "\n")
+    file.write_text(json.dumps(plain(figures), indent=2, allow_nan=False) + "\n")
     console.print(f"Figures written to {file}", soft_wrap=True)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON has it: lists for tuples, strings for infinities and NaN."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

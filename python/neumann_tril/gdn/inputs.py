@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..layout import check_packing, sequence_bounds
+
 __all__ = ["Inputs", "check", "l2norm"]
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -45,19 +47,8 @@ def _shape(name: str, x: Tensor, axes: str, expected: tuple[int, ...]) -> None:
 def _bounds(cu_seqlens: Tensor, batch: int, length: int) -> list[int]:
     if not isinstance(cu_seqlens, Tensor):
         raise TypeError(f"cu_seqlens must be a tensor, got {type(cu_seqlens).__name__}")
-    if cu_seqlens.dtype not in (torch.int32, torch.int64):
-        raise TypeError(f"cu_seqlens must be int32 or int64, got {cu_seqlens.dtype}")
-    if cu_seqlens.dim() != 1 or not len(cu_seqlens):
-        raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
-    if batch != 1:
-        raise ValueError(f"with cu_seqlens q must have B = 1 (packed sequences), got B = {batch}")
-    bounds: list[int] = cu_seqlens.tolist()
-    if bounds[0] != 0 or bounds[-1] > length or bounds != sorted(bounds):
-        shown = ", ".join(map(str, bounds[:16])) + (", ..." if len(bounds) > 16 else "")
-        raise ValueError(
-            f"cu_seqlens must start at 0, not decrease and end at most at T = {length}, "
-            f"got [{shown}]"
-        )
+    check_packing(cu_seqlens, "q", batch)
+    bounds: list[int] = sequence_bounds(cu_seqlens, length).tolist()
     return bounds
 
 

@@ -175,6 +175,7 @@ def calibrate(
     method: str = "max",
     percentile: float = 99.99,
     headroom: float | None = None,
+    least: float | None = None,
     power_of_two: bool = False,
     integer_input: bool = False,
     progress: bool = False,
@@ -195,6 +196,9 @@ def calibrate(
         percentile: for that method.
         headroom: factor on the ranges found; by default 1 for 8 bits, whose error is that of
             rounding, and 1.25 for 16, whose error is that of the one value beyond the range.
+        least: the smallest range of a grid of A or T; by default 1/8 for 8 bits and 1/2 for 16.
+            Heads that forget fast have small magnitudes with heavy tails: finer steps than the ones
+            on X's diagonal can show gain nothing, and clipped values show.
         power_of_two: scales are rounded up to powers of two.
         integer_input: A will come as codes, so its grid must hold all of A, and not only the
             blocks of A that are operands of a product.
@@ -209,28 +213,41 @@ def calibrate(
         TypeError, ValueError: an argument is not of the kind above, there are no samples, or they
             differ in C or in the number of heads; the message names it.
     """
-    _check_options(bits, granularity, method, percentile, headroom)
+    _check_options(bits, granularity, method, percentile, headroom, least)
     headroom = headroom if headroom is not None else (1.0 if bits == 8 else 1.25)
     if progress and not isinstance(samples, Tensor):
         samples = track(samples, description="calibrating")
+    least = least if least is not None else (0.125 if bits == 8 else 0.5)
     observed, chosen = _observe(samples, plan, granularity, head_dim, integer_input)
     q_max = 127 if bits == 8 else 32639
     scales, account = {}, {}
     for step in steps(chosen):
         histogram = observed[step.name]
         clip = histogram.ranges(method, percentile, q_max) * headroom
+        if not step.unit:
+            clip = np.maximum(clip, least)
         scale = _scale_of(step, clip, q_max, power_of_two)
         scales[step.name] = scale.tolist()
         account[step.name] = {
             "groups": histogram.account(scale * q_max, q_max),
             "distribution": histogram.distribution(),
         }
-    report = {"method": method, "headroom": headroom, "intermediates": account}
+    report = {
+        "method": method,
+        "headroom": headroom,
+        "least": least,
+        "intermediates": account,
+    }
     return QuantPlan(chosen, bits, granularity, scales, report)
 
 
 def _check_options(
-    bits: int, granularity: str, method: str, percentile: float, headroom: float | None
+    bits: int,
+    granularity: str,
+    method: str,
+    percentile: float,
+    headroom: float | None,
+    least: float | None,
 ) -> None:
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16, got {bits!r}")
@@ -245,6 +262,8 @@ def _check_options(
         raise ValueError(f"percentile must lie in 0..100, got {percentile!r}")
     if headroom is not None and not (math.isfinite(headroom) and 0 < headroom <= 1024):
         raise ValueError(f"headroom must lie in 0..1024, got {headroom!r}")
+    if least is not None and not 0 <= least <= A_LIMIT:
+        raise ValueError(f"least must lie in 0..{A_LIMIT:g}, got {least!r}")
 
 
 def _observe(

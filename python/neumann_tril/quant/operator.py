@@ -15,10 +15,9 @@ from ..backend import BACKENDS, BackendError
 from ..layout import (
     ChunkTable,
     check_layout,
-    chunk_table,
-    fixed_table,
+    chunk_table_on,
     gather_chunks,
-    scatter_chunks,
+    join_chunks,
     time_view,
 )
 from ..operator import _input_gradient as input_gradient
@@ -113,11 +112,10 @@ class ReferenceQuantized:
             self._run(problem, problem.A, problem.X)
             return
         A = problem.A
-        table = problem.table or fixed_table(A.shape[1], A.shape[3])
-        chunks = gather_chunks(A, table).transpose(1, 2)  # (B, N, H, C, C)
+        chunks = gather_chunks(A, problem.table).transpose(1, 2)  # (B, N, H, C, C)
         X = torch.empty(chunks.shape, dtype=problem.X.dtype)
         self._run(problem, chunks, X)
-        scatter_chunks(X.transpose(1, 2), table, problem.X)
+        problem.X.copy_(join_chunks(X.transpose(1, 2), problem.table, A.shape[1]))
 
     def _run(self, problem: Problem, A: Tensor, X: Tensor) -> None:
         qplan = problem.qplan
@@ -343,7 +341,7 @@ def _solve_tril_quantized_kernel(
     view = time_view(A, layout)
     table = None
     if cu_seqlens is not None:
-        table = chunk_table(view.shape[1], A.shape[-1], cu_seqlens, chunk_indices)
+        table = chunk_table_on(A.device, view.shape[1], A.shape[-1], cu_seqlens, chunk_indices)
     allocate = torch.empty if table is None or table.covers else torch.zeros
     X = allocate(A.shape, dtype=output_dtype, device=A.device)
     saturated = _counter(A, counts)

@@ -1,0 +1,1 @@
+// Nothing: the library of this name only leads to the one that has the functions.

@@ -1,0 +1,63 @@
+"""Operators called past torch's dispatcher, where it would do nothing but find the kernel.
+
+The way through it, and through autograd's part in Python, takes longer than a small inversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["call"]
+
+
+def call(operator: Any, kernel: Callable[..., Any], *arguments: Any) -> Any:
+    """``operator(*arguments)``, by its kernel at once if nothing else would take part in it.
+
+    Those that may are autograd, a mode (fake tensors, tracing), a transform (vmap), a subclass of
+    Tensor, the compiler and the profiler.
+    """
+    if torch.compiler.is_compiling() or not _is_plain(arguments):
+        return operator(*arguments)
+    return kernel(*arguments)
+
+
+def _is_plain(arguments: tuple[Any, ...]) -> bool:
+    if (
+        torch._C._dispatch_tls_local_include_set().raw_repr() not in _plain_states()
+        or torch._C._len_torch_function_stack()
+        or torch._C._autograd._profiler_enabled()
+    ):
+        return False
+    for value in arguments:
+        if isinstance(value, Tensor) and (
+            type(value) is not Tensor
+            or torch._C._dispatch_keys(value).raw_repr() not in _plain_keys(value.device.type)
+            or (value.requires_grad and torch.is_grad_enabled())
+        ):
+            return False
+    return True
+
+
+@cache
+def _plain_states() -> frozenset[int]:
+    """What every thread adds to the keys of a call, with and without inference mode."""
+    keys = torch._C.DispatchKey
+    plain = torch._C.DispatchKeySet(keys.BackendSelect)
+    return frozenset({plain.raw_repr(), plain.add(keys.ADInplaceOrView).raw_repr()})
+
+
+@cache
+def _plain_keys(device: str) -> frozenset[int]:
+    """The keys of an ordinary tensor, with and without inference mode, if there are kernels."""
+    found: set[int] = set()
+    if device not in ("cpu", "npu"):
+        return frozenset()
+    for inference in (False, True):
+        with torch.inference_mode(inference):
+            found.add(torch._C._dispatch_keys(torch.empty(0, device=device)).raw_repr())
+    return frozenset(found)

@@ -1,0 +1,17 @@
+// What CANN's operator build puts around a kernel entry, for a build with the emulator: the tiling
+// key of the launch, the tiling data and the user's part of the workspace. The program that
+// includes this has one such entry for each dtype of A.
+#pragma once
+
+#include "kernel_operator.h"
+
+inline uint64_t launched_tiling_key = 0;
+#define TILING_KEY_IS(key) (launched_tiling_key == (key))
+#define GET_TILING_DATA(task, tiling) \
+    const auto task = *reinterpret_cast<const neumann_tril::InverseTask*>(tiling)
+
+// What the library's own part of a workspace takes here; on an NPU it is 16 MiB.
+constexpr uint32_t kLibraryWorkspace = 4096;
+namespace AscendC {
+inline GM_ADDR GetUserWorkspace(GM_ADDR workspace) { return workspace + kLibraryWorkspace; }
+}  // namespace AscendC
