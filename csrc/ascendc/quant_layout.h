@@ -34,6 +34,7 @@ class Constants {
   public:
     __aicore__ inline Constants(GM_ADDR numbers, const QuantTask& task) : task_(task) {
         numbers_.SetGlobalBuffer((__gm__ float*)numbers);
+        bits_.SetGlobalBuffer((__gm__ uint32_t*)numbers);
     }
 
     __aicore__ inline int64_t Group(int64_t matrix) const {
@@ -48,10 +49,15 @@ class Constants {
     __aicore__ inline float OfJoin(int64_t group, int32_t level, int32_t which) const {
         return Of(group, kFirstJoin + level * kJoinNumbers + which);
     }
+    // Its bits, as Fixpipe takes them.
+    __aicore__ inline uint32_t BitsOfJoin(int64_t group, int32_t level, int32_t which) const {
+        return bits_.GetValue(group * task_.row + kFirstJoin + level * kJoinNumbers + which);
+    }
 
   private:
     const QuantTask& task_;
     AscendC::GlobalTensor<float> numbers_;
+    AscendC::GlobalTensor<uint32_t> bits_;
 };
 
 }  // namespace neumann_tril

@@ -254,8 +254,7 @@ class QuantProductStage {
         }
     }
     __aicore__ inline uint64_t Bits(int64_t group, int32_t level, int32_t which) const {
-        const float number = constants_.OfJoin(group, level, which);
-        return *reinterpret_cast<const uint32_t*>(&number);
+        return constants_.BitsOfJoin(group, level, which);
     }
 
     // --- the edges between the pipes of a stage
