@@ -202,3 +202,31 @@ def test_the_npu_key_has_kernels_without_torch_npu() -> None:
         assert torch._C._dispatch_has_kernel_for_dispatch_key(
             f"neumann_tril::{name}", "PrivateUse1"
         )
+
+
+def test_overwriting_a_saved_tensor_is_found_out() -> None:
+    A, w = matrices(), torch.ones(3, 16, 16, dtype=torch.float64, requires_grad=True)
+    for function in (nt.inverse, lambda A, out: OPS.inverse_out(A, out, "exact", None, None)):
+        out = torch.zeros_like(A)
+        total = (w * out).sum()
+        function(A, out=out)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            total.backward()
+    with torch.inference_mode():
+        assert nt.inverse(A, out=torch.zeros_like(A)).is_inference()
+
+
+def test_forward_mode_is_refused() -> None:
+    """The dispatcher would drop the tangents, and the derivative would be zero."""
+    A, qplan = matrices(), nt.QuantPlan.dynamic(chunk_size=16)
+    rows = torch.zeros(1, 16, 2, 16)
+    for function, x in (
+        (nt.inverse, A),
+        (nt.solve_tril, rows),
+        (lambda A: nt.inverse_quantized(A, qplan), A),
+        (lambda A: nt.solve_tril_quantized(A, qplan), rows),
+    ):
+        with pytest.raises(NotImplementedError, match="forward-mode"):
+            torch.func.jvp(function, (x,), (x,))
+        with torch.autograd.forward_ad.dual_level():
+            function(x)  # carries no tangent

@@ -13,7 +13,6 @@
 namespace neumann_tril {
 namespace {
 
-constexpr int32_t kMaxRefinements = 8;
 constexpr float kLargestHalf = 65504, kLargestBFloat16 = 0x1.fep127f;
 constexpr float kLargestConstant = 0x1p64f;  // of a sum, at most 2^38, times it: finite
 
@@ -29,14 +28,6 @@ Intermediates intermediates(const nt_plan& plan) {
     if (plan.form == NT_FORM_DOUBLING)
         for (int32_t terms = 4; terms <= plan.terms; terms *= 2) ++of_leaves;
     return {of_leaves, plan.splits, plan.refinements};
-}
-
-const char* plan_error(const nt_plan* plan) {
-    if (const char* error = nt_plan_error(plan)) return error;
-    if (plan->terms > plan->chunk_size >> plan->splits)
-        return "terms must be at most the leaf, chunk_size / 2^splits";
-    if (plan->refinements > kMaxRefinements) return "refinements must be from 0 to 8";
-    return nullptr;
 }
 
 bool is_code_of_one(float value, int32_t bits) {
@@ -138,7 +129,7 @@ float largest_number(int32_t dtype) {
 using namespace neumann_tril;
 
 extern "C" int32_t nt_quant_constants(const nt_plan* plan) {
-    return plan_error(plan) ? 0 : intermediates(*plan).constants();
+    return nt_plan_error(plan) ? 0 : intermediates(*plan).constants();
 }
 
 extern "C" const char* nt_cpu_inverse_quantized(const nt_plan* plan, const nt_quant* quant,
@@ -146,7 +137,7 @@ extern "C" const char* nt_cpu_inverse_quantized(const nt_plan* plan, const nt_qu
                                                 int32_t a_dtype, void* x, int32_t x_dtype,
                                                 float* x_scale, int64_t* saturated,
                                                 int32_t threads) {
-    if (const char* error = plan_error(plan)) return error;
+    if (const char* error = nt_plan_error(plan)) return error;
     if (!chunks) return "chunks is NULL";
     int64_t count = 0;
     if (const char* error = chunks_error(*chunks, plan->chunk_size, count)) return error;

@@ -36,8 +36,7 @@ typedef struct nt_quant {
     const float* constants; /* groups x nt_quant_constants(plan); not read if groups is 0 */
 } nt_quant;
 
-/* Numbers in a row of constants; 0 if the plan cannot be quantised: nt_plan_error() refuses it, or
- * its terms exceed the rows of a leaf, or its refinements 8. */
+/* Numbers in a row of constants; 0 if nt_plan_error() refuses the plan. */
 NT_API int32_t nt_quant_constants(const nt_plan* plan);
 
 /*

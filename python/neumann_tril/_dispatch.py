@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-__all__ = ["call"]
+__all__ = ["call", "refuse_tangents"]
 
 
 def call(operator: Any, kernel: Callable[..., Any], *arguments: Any) -> Any:
@@ -20,10 +21,29 @@ def call(operator: Any, kernel: Callable[..., Any], *arguments: Any) -> Any:
 
     Those that may are autograd, a mode (fake tensors, tracing), a transform (vmap), a subclass of
     Tensor, the compiler and the profiler.
+
+    Raises:
+        NotImplementedError: as :func:`refuse_tangents`.
     """
+    refuse_tangents(*arguments)
     if torch.compiler.is_compiling() or not _is_plain(arguments):
         return operator(*arguments)
     return kernel(*arguments)
+
+
+def refuse_tangents(*arguments: Any) -> None:
+    """Raise NotImplementedError if an argument carries a tangent of forward-mode differentiation.
+
+    The dispatcher has no rule for those of operators in Python, and drops them without a word.
+    """
+    if forward_ad._current_level < 0:
+        return
+    for value in arguments:
+        if isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None:
+            raise NotImplementedError(
+                "forward-mode gradients (forward_ad, torch.func.jvp, jacfwd) are not supported; "
+                "backward() and torch.autograd.grad are"
+            )
 
 
 def _is_plain(arguments: tuple[Any, ...]) -> bool:

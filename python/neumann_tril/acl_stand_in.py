@@ -42,12 +42,17 @@ def environment(
         soc: name of the chip, which decides the kernels' architecture and number of cores.
 
     Raises:
+        ValueError: a number is negative.
         FileNotFoundError: this package was built without the emulator.
     """
     if not (FOLDER / "libascendcl.so").is_file():
         raise FileNotFoundError(
             f"{FOLDER} holds no stand-in: it is built with the emulator (NT_BUILD_EMULATOR)"
         )
+    numbers = {"devices": devices, "memory_mb": memory_mb, "delay_us": delay_us, "seed": seed}
+    for name, value in numbers.items():
+        if value < 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
     paths = [str(FOLDER), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
     return {
         "LD_LIBRARY_PATH": os.pathsep.join(paths),

@@ -144,6 +144,8 @@ def dense_chunks(A: Tensor, X: Tensor) -> Chunks:
 def dense_chunks_of(shape: tuple[int, ...], a: tuple[int, ...], x: tuple[int, ...]) -> Chunks:
     """The same by the shape of A and X and their strides."""
     dims = len(shape) - 2
+    if dims > MAX_DIMS:
+        raise ValueError(f"A has {dims} batch dimensions, at most {MAX_DIMS} are taken")
     chunks = Chunks(dims=dims, chunk_dim=-1)
     if dims:
         chunks.size[:dims] = shape[:-2]
@@ -200,7 +202,7 @@ def cpu_inverse(plan: Plan, chunks: Chunks, A: Tensor, X: Tensor) -> None:
 
 
 def quant_constants(plan: Plan) -> int:
-    """Numbers in a row of constants of a quantised plan; 0 if it cannot be quantised."""
+    """Numbers in a row of constants of a quantised plan; 0 if the library refuses the plan."""
     return int(library().nt_quant_constants(ctypes.byref(_plan_struct(plan))))
 
 

@@ -116,6 +116,8 @@ def _inverse_out_kernel(
     served = _resolve(A, plan, out.dtype, compute_dtype, backend)
     if A.numel():
         served.backend.run_dense(A, out, served.plan, served.compute_dtype)
+    # As torch's own operators do, so that autograd finds out that a saved tensor was overwritten.
+    torch.autograd.graph.increment_version(out)
 
 
 def _chunk_table(

@@ -93,6 +93,14 @@ def test_demo_without_an_npu(capsys: pytest.CaptureFixture[str]) -> None:
     assert error.startswith("error: no NPU: torch_npu is ") and "--device stand-in" in error
 
 
+def test_demo_on_the_stand_in_without_torch_npu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(npu_demo.importlib.util, "find_spec", lambda name: None)
+    assert main(["demo", "--device", "stand-in"]) == 1
+    assert "not installed: pip install torch_npu==" in capsys.readouterr().err
+
+
 @needs_stand_in
 def test_demo_on_the_stand_in_is_the_same_command_there(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
@@ -102,6 +110,7 @@ def test_demo_on_the_stand_in_is_the_same_command_there(monkeypatch: pytest.Monk
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(npu_demo.subprocess, "run", started_with)
+    monkeypatch.setattr(npu_demo.importlib.util, "find_spec", lambda name: name)
     for words in (["--device", "stand-in", "--heads", "2"], ["--device=stand-in", "--heads", "2"]):
         monkeypatch.setattr(sys, "argv", ["neumann_tril", "demo", *words])
         assert main(sys.argv[1:]) == 0
@@ -155,3 +164,10 @@ def test_a_library_that_does_not_fit_is_named(
     npu.library.cache_clear()
     with pytest.raises(nt.BackendError, match=f"{other} has interface None, this package needs 1"):
         npu.library("dav-2201")
+
+
+@needs_stand_in
+@pytest.mark.parametrize("name", ["devices", "memory_mb", "delay_us", "seed"])
+def test_a_stand_in_with_less_than_nothing(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must not be negative, got -1"):
+        acl_stand_in.environment(**{name: -1})  # type: ignore[arg-type]

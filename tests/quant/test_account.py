@@ -1,8 +1,12 @@
 """The error account: it names the step that loses."""
 
+import math
+
+import pytest
 import torch
 
 from neumann_tril import QuantPlan, calibrate, inverse_quantized, quant, testing
+from neumann_tril.quant.reference import Evaluation
 
 
 def test_the_account_adds_up_and_names_the_step_that_is_made_worse():
@@ -33,3 +37,19 @@ def test_dynamic_scales_have_an_account_too():
     A = testing.chunk_matrices("qwen3-next rho 0.3", 32, 8)
     report = quant.error_report(A, QuantPlan.dynamic(chunk_size=32))
     assert report.worst > 40 and torch.isfinite(torch.tensor(report.worst))
+
+
+def test_the_own_error_of_x_is_that_of_all_its_blocks():
+    """X21, which a join gives, has no ones and is not triangular: all of it counts."""
+    A = testing.chunk_matrices("qwen3-next rho 0.3", 32, 8)
+    qplan = calibrate(A, granularity="tensor")
+    whole = Evaluation(A, qplan, torch.zeros(8, dtype=torch.int64), keep_trace=True).run()
+    seed, joined = (i for i in whole.trace if i.name == "X")
+    signal = noise = 0.0
+    for values, codes in ((seed.value, seed.codes), (joined.value, joined.codes)):
+        rounded = codes / round(1 / qplan.scales["X"][0])
+        noise += float(((rounded - values) ** 2).sum())
+        signal += float((values**2).sum())
+    signal -= 8 * 32  # the ones
+    own = {s.name: s.own for s in quant.error_report(A, qplan).steps}["X"]
+    assert own == pytest.approx(10 * math.log10(signal / noise), abs=0.01)

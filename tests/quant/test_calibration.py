@@ -47,6 +47,14 @@ def test_tensor_granularity_takes_the_widest_head():
     assert single.groups == 1 and per_head.groups == A.shape[2]
 
 
+def test_the_default_device_does_not_matter():
+    A = layer()
+    qplan = calibrate(A)
+    with torch.device("meta"):
+        assert calibrate(A) == qplan
+        assert quant.error_report(A, qplan).worst > 20
+
+
 def test_heads_are_found_along_the_dimension_that_is_named():
     A = layer()
     assert calibrate(A, head_dim=2) == calibrate(A.transpose(1, 2), head_dim=1)
@@ -134,6 +142,11 @@ def test_saturation_is_rare_on_the_samples_themselves():
         (lambda: layer(), {"head_dim": 4}, "head_dim"),
         (lambda: layer(), {"plan": "paper2"}, "plan"),
         (lambda: layer(), {"plan": Plan(64, 3, 8)}, "64"),
+        (lambda: layer()[0, 0, 0], {}, "head_dim must name a batch dimension"),
+        (lambda: layer().to(torch.int8), {}, "samples must be numbers"),
+        (lambda: torch.zeros(32), {}, "a sample must have shape"),
+        (lambda: [1.0], {}, "samples must be tensors, got float"),
+        (lambda: 1.0, {}, "samples must be a tensor or an iterable"),
         (lambda: [], {}, "at least one matrix"),
         (lambda: torch.zeros(2, 3, 32, 32), {}, "not zero"),
         (lambda: torch.full((2, 3, 32, 32), math.nan), {}, "finite"),

@@ -167,12 +167,12 @@ def test_the_operators_are_well_registered(backend):
     for counts, dtype in ((True, torch.float32), (False, torch.int8)):
         torch.library.opcheck(
             torch.ops.neumann_tril.inverse_quantized,
-            (A.detach(), qplan.text, -3, dtype, counts, backend),
+            (A, qplan.text, -3, dtype, counts, backend),
             test_utils=tests,
         )
         torch.library.opcheck(
             torch.ops.neumann_tril.solve_tril_quantized,
-            (tokens(), None, None, qplan.text, dtype, "bthc", counts, backend),
+            (tokens().requires_grad_(), None, None, qplan.text, dtype, "bthc", counts, backend),
             test_utils=tests,
         )
 
@@ -196,6 +196,7 @@ def test_compiled_code_gives_the_same_bits(backend):
         (lambda: torch.zeros(2, 3, 64, 64), {}, "chunk size 32"),
         (lambda: torch.zeros(2, 5, 32, 32), {}, "3 heads, but A has 5"),
         (lambda: torch.zeros(32, 32), {}, "head_dim"),
+        (lambda: matrices()[0, 0][(None,) * 8], {}, "9 batch dimensions, at most 8"),
         (matrices, {"head_dim": -1}, "head_dim"),
         (matrices, {"scale": 0.1}, "scale belongs to integer A"),
         (matrices, {"output_dtype": torch.int16}, "output_dtype"),
@@ -205,6 +206,7 @@ def test_compiled_code_gives_the_same_bits(backend):
         (lambda: matrices().to(torch.int16), {}, "A must be"),
         (lambda: matrices().to(torch.int8), {"scale": torch.ones(7)}, "broadcast"),
         (lambda: matrices().to(torch.int8), {"scale": 0.0}, "positive"),
+        (lambda: matrices().to(torch.int8), {"scale": "small"}, "scale must be"),
         (lambda: matrices().to(torch.int8), {"scale": float("nan")}, "positive"),
         (
             lambda: matrices().to(torch.int8),
@@ -219,15 +221,35 @@ def test_wrong_arguments_are_named(A, options, named):
         inverse_quantized(A(), qplan, **options)
 
 
-def test_wrong_arguments_of_time_layouts_are_named():
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_wrong_arguments_of_time_layouts_are_named(device):
+    """As soon as shapes are known: a trace is refused, too."""
     with pytest.raises(ValueError, match="heads"):
-        solve_tril_quantized(tokens(heads=4), static())
+        solve_tril_quantized(tokens(heads=4).to(device), static())
+    with pytest.raises(ValueError, match="output_dtype"):
+        solve_tril_quantized(
+            tokens().to(device), QuantPlan.dynamic(chunk_size=32), output_dtype=torch.int8
+        )
+    with pytest.raises(TypeError, match="cu_seqlens must be a tensor, got list"):
+        solve_tril_quantized(tokens().to(device), static(), [0, 100])
     with pytest.raises(ValueError, match="layout"):
         solve_tril_quantized(tokens(), static(), layout="thbc")
-    with pytest.raises(ValueError, match="output_dtype"):
-        solve_tril_quantized(tokens(), QuantPlan.dynamic(chunk_size=32), output_dtype=torch.int8)
     with pytest.raises(ValueError, match="chunk size"):
         solve_tril_quantized(tokens(chunk_size=64), static())
+
+
+@pytest.mark.parametrize("function", [quant.quantize, quant.error_report])
+@pytest.mark.parametrize(
+    "A, qplan, named",
+    [
+        ([1.0], None, "A must be a tensor"),
+        (torch.zeros(3, 32, 32), "exact", "qplan must be a QuantPlan"),
+        (torch.zeros(3, 32, 32, dtype=torch.int8), None, "floating dtype"),
+    ],
+)
+def test_wrong_arguments_of_the_helpers_are_named(function, A, qplan, named):
+    with pytest.raises((TypeError, ValueError), match=named):
+        function(A, qplan or static())
 
 
 def test_the_floating_point_operator_keeps_refusing_integers():

@@ -36,6 +36,10 @@ def test_names_stand_for_the_blocked_plan_without_refinement(plan):
     [
         ({"plan": "exact"}, "plan"),
         ({"bits": 4}, "bits"),
+        ({"bits": 8.0}, "bits"),
+        ({"bits": [8]}, "bits"),
+        ({"scales": None}, "scales must map"),
+        ({"scales": dict.fromkeys(SCALES, 0.1)}, "scales of A must be a sequence"),
         ({"granularity": "row"}, "granularity"),
         ({"granularity": "chunk"}, "scales"),
         ({"scales": {"A": [1.0], "X": [1.0]}}, "T0"),
@@ -74,6 +78,7 @@ def test_json_gives_the_same_plan_back(tmp_path):
         ({"scales": {"A": 1.0}}, "scales"),
         ({"scales": {"A": ["1"]}}, "scales"),
         ({"bits": 12}, "bits"),
+        ({"report": 5}, "report"),
     ],
 )
 def test_loading_refuses_what_it_does_not_know(edit, named):

@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
             figures["sections"][name] = _section(name, device, options.chunk_sizes, matrices)
     text = "\n".join(_markdown(figures))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(text)
+    options.out.write_text(text, encoding="utf-8")
     failed = [name for name, section in figures["sections"].items() if not section["ok"]]
     for name, section in figures["sections"].items():
         console.print(f"{name}: {_verdict(section)}")
@@ -89,7 +89,9 @@ def _section(name: str, device: str, sizes: list[int], matrices: list[int]) -> d
         command = [sys.executable, "-c", program, name, device, str(file)]
         command += [",".join(map(str, sizes)), ",".join(map(str, matrices))]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT
+            )
         except subprocess.TimeoutExpired:
             return {"ok": False, "error": f"not done after {TIMEOUT} s"}
         if done.returncode != 0 or not file.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -66,6 +67,11 @@ def _accuracy(A: torch.Tensor, X: torch.Tensor, size: int) -> tuple[float, float
 
 def _on_stand_in() -> int:
     """The same command in a process that takes the stand-in for the Ascend runtime."""
+    if importlib.util.find_spec("torch_npu") is None:
+        raise BackendError(
+            "the stand-in is for torch_npu, which is not installed: "
+            f"pip install torch_npu=={torch.__version__.split('+')[0]}"
+        )
     try:
         environment = {**os.environ, **acl_stand_in.environment()}
     except FileNotFoundError as error:

@@ -99,7 +99,12 @@ def _npu_smi() -> str:
     command = shutil.which("npu-smi")
     if command is None:
         return "not found"
-    done = subprocess.run([command, "info"], capture_output=True, text=True, timeout=60)
+    try:
+        done = subprocess.run(
+            [command, "info"], capture_output=True, text=True, errors="replace", timeout=60
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"failed: {error}"
     return done.stdout or done.stderr
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..testing import snr, truth
-from .operator import _check_dense, _groups, _numbers
+from .operator import _check_dense, _groups, _numbers, check_operands
 from .plan import QuantPlan, steps
 from .reference import Evaluation, Intermediate
 
@@ -21,7 +21,8 @@ __all__ = ["ErrorReport", "StepError", "error_report", "plot"]
 class StepError:
     """One intermediate over all matrices.
 
-    own: SNR of its rounding (dB), over all its values; inf where nothing was rounded.
+    own: SNR of its rounding (dB), over all its values but X's ones, which are exact; inf where
+        nothing was rounded.
     result_worst, result_median: SNR of X, per matrix, if this intermediate alone is rounded.
     saturated: part of its codes that saturated.
     """
@@ -72,9 +73,19 @@ def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorRep
         qplan, head_dim: as there.
 
     Raises:
-        ValueError: A does not fit the plan; the message says why.
+        TypeError, ValueError: A is not as above, or does not fit the plan; the message says why.
     """
+    check_operands(A, qplan)
+    if not A.dtype.is_floating_point or A.numel() == 0:
+        raise ValueError(
+            f"A must hold numbers of a floating dtype, got shape {tuple(A.shape)} of {A.dtype}"
+        )
     head = _check_dense(A, qplan, head_dim)
+    with torch.device("cpu"):  # whatever the default device is
+        return _report(A.detach().cpu(), qplan, head)
+
+
+def _report(A: Tensor, qplan: QuantPlan, head: int) -> ErrorReport:
     group = _groups(A, head)
     c = qplan.plan.chunk_size
     numbers, group = _numbers(A, qplan, group).reshape(-1, c, c), group.reshape(-1)
@@ -83,7 +94,7 @@ def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorRep
     found = []
     for step in steps(qplan.plan):
         alone = snr(_OnlyOne(numbers, qplan, group, step.name).run().wide, exact)
-        own, saturated = _own([i for i in whole.trace if i.name == step.name])
+        own, saturated = _own([i for i in whole.trace if i.name == step.name], c)
         found.append(
             StepError(step.name, own, float(alone.min()), float(alone.median()), saturated)
         )
@@ -91,16 +102,22 @@ def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorRep
     return ErrorReport(tuple(found), float(values.min()), float(values.median()))
 
 
-def _own(uses: list[Intermediate]) -> tuple[float, float]:
+def _without_ones(x: Tensor, chunk_size: int) -> Tensor:
+    """X (N, C, C), or blocks of it (N, blocks, c, c), which have ones if they fill its diagonal."""
+    has_ones = x.dim() == 3 or x.shape[1] * x.shape[3] == chunk_size
+    return torch.tril(x, -1) if has_ones else x
+
+
+def _own(uses: list[Intermediate], chunk_size: int) -> tuple[float, float]:
     """SNR of the rounding of an intermediate, and the part that saturated."""
     signal = noise = 0.0
     saturated = total = 0
     for use in uses:
         scale = use.scale if use.codes.dim() == 3 else use.scale[:, None]
-        value = torch.tril(use.value, -1) if use.name == "X" else use.value
-        codes = torch.tril(use.codes, -1) if use.name == "X" else use.codes
-        signal += float((value**2).sum())
-        noise += float(((codes * scale - value) ** 2).sum())
+        error = use.codes * scale - use.value
+        rounded = _without_ones(use.value, chunk_size) if use.name == "X" else use.value
+        signal += float((rounded**2).sum())
+        noise += float((error**2).sum())
         saturated += int(use.saturated.sum())
         total += use.codes.numel()
     return (10 * math.log10(signal / noise) if noise else math.inf), saturated / max(total, 1)

@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ..plan import Plan
-from .plan import A_LIMIT, SCALE_LIMITS, QuantPlan, Step, quantized_plan_for, steps
+from .plan import A_LIMIT, Q_MAX, SCALE_LIMITS, QuantPlan, Step, quantized_plan_for, steps
 from .reference import Evaluation
 
 __all__ = ["METHODS", "calibrate"]
@@ -141,15 +141,22 @@ class _Observation(Evaluation):
 
 def _matrices(sample: Tensor, plan: Plan, head_dim: int | None) -> tuple[Tensor, Tensor]:
     """A sample as (N, C, C) and the head of each matrix (zeros if ``head_dim`` is None)."""
-    if not isinstance(sample, Tensor):
-        raise TypeError(f"samples must be tensors, got {type(sample).__name__}")
     c = plan.chunk_size
-    if sample.dim() < 2 or sample.shape[-2:] != (c, c):
+    if sample.shape[-2:] != (c, c):
         raise ValueError(f"a sample must have shape (..., {c}, {c}), got {tuple(sample.shape)}")
     group = torch.zeros(sample.shape[:-2], dtype=torch.int64)
     if head_dim is not None:
         group = group + head_index(sample, head_dim)
     return sample.detach().cpu().reshape(-1, c, c), group.reshape(-1)
+
+
+def _check_sample(sample: Tensor) -> None:
+    if not isinstance(sample, Tensor):
+        raise TypeError(f"samples must be tensors, got {type(sample).__name__}")
+    if not sample.dtype.is_floating_point:
+        raise ValueError(f"samples must be numbers of a floating dtype, got {sample.dtype}")
+    if sample.dim() < 2:
+        raise ValueError(f"a sample must have shape (..., C, C), got {tuple(sample.shape)}")
 
 
 def head_index(A: Tensor, head_dim: int) -> Tensor:
@@ -183,8 +190,8 @@ def calibrate(
     """Static scales for chunk matrices like the samples.
 
     Args:
-        samples: chunk matrices (..., C, C), or an iterable of such tensors; it is gone through
-            once, in constant memory.
+        samples: chunk matrices (..., C, C) of a floating dtype, or an iterable of such tensors; it
+            is gone through once, in constant memory.
         plan: a name, which takes C from the first sample, or a plan.
         bits: 8 or 16.
         granularity: ``"tensor"`` or ``"head"``. (Scales per chunk need no calibration: see
@@ -219,7 +226,7 @@ def calibrate(
         samples = track(samples, description="calibrating")
     least = least if least is not None else (0.125 if bits == 8 else 0.5)
     observed, chosen = _observe(samples, plan, granularity, head_dim, integer_input)
-    q_max = 127 if bits == 8 else 32639
+    q_max = Q_MAX[bits]
     scales, account = {}, {}
     for step in steps(chosen):
         histogram = observed[step.name]
@@ -276,22 +283,28 @@ def _observe(
     observed: dict[str, _Histogram] = {}
     chosen: Plan | None = None
     heads = 1
+    if not isinstance(samples, Iterable):
+        raise TypeError(
+            f"samples must be a tensor or an iterable of tensors, got {type(samples).__name__}"
+        )
     for sample in [samples] if isinstance(samples, Tensor) else samples:
+        _check_sample(sample)
         if chosen is None:
             chosen = quantized_plan_for(sample.shape[-1], plan)
-            heads = sample.shape[head_dim] if granularity == "head" else 1
+            heads = head_index(sample, head_dim).numel() if granularity == "head" else 1
             observed = {step.name: _Histogram(heads) for step in steps(chosen)}
-        matrices, group = _matrices(sample, chosen, head_dim if granularity == "head" else None)
-        if granularity == "head" and sample.shape[head_dim] != heads:
+        if granularity == "head" and head_index(sample, head_dim).numel() != heads:
             raise ValueError(
                 f"samples must have the same heads: {heads} at first, then {sample.shape[head_dim]}"
             )
-        if not bool(torch.isfinite(torch.tril(matrices, -1)).all()):
-            raise ValueError("samples must be finite below the diagonal")
-        for part, of in zip(matrices.split(512), group.split(512), strict=True):
-            if integer_input:
-                observed["A"].add(torch.tril(part, -1), of)
-            _Observation(part, chosen, of, observed).run()
+        with torch.device("cpu"):  # whatever the default device is
+            matrices, group = _matrices(sample, chosen, head_dim if granularity == "head" else None)
+            if not bool(torch.isfinite(torch.tril(matrices, -1)).all()):
+                raise ValueError("samples must be finite below the diagonal")
+            for part, of in zip(matrices.split(512), group.split(512), strict=True):
+                if integer_input:
+                    observed["A"].add(torch.tril(part, -1), of)
+                _Observation(part, chosen, of, observed).run()
     if chosen is None or not any(h.largest.any() for h in observed.values()):
         raise ValueError("samples must hold at least one matrix that is not zero")
     return observed, chosen

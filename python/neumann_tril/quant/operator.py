@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import native
+from .._dispatch import refuse_tangents
 from ..backend import BACKENDS, BackendError
 from ..layout import (
     ChunkTable,
@@ -20,6 +21,7 @@ from ..layout import (
     join_chunks,
     time_view,
 )
+from ..operator import _check_tensor as check_tensor
 from ..operator import _input_gradient as input_gradient
 from ..operator import _library as library
 from ..plan import check_chunk_size
@@ -37,6 +39,8 @@ __all__ = [
     "solve_tril_quantized",
 ]
 
+PLANS_AT_HAND = 1024
+"""Plans that are kept as the kernels take them: a model has one for each layer."""
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 CODES = {8: torch.int8, 16: torch.int16}
 
@@ -183,7 +187,7 @@ class CpuQuantized:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=PLANS_AT_HAND)
 def constant_rows(qplan: QuantPlan) -> np.ndarray:
     """The constants as the native kernels take them; a single zero where scales are dynamic."""
     return np.zeros(1, np.float32) if qplan.is_dynamic else qplan.constants.rows()
@@ -242,7 +246,7 @@ library.define(
 _inverse_quantized = torch.ops.neumann_tril.inverse_quantized.default
 _solve_tril_quantized = torch.ops.neumann_tril.solve_tril_quantized.default
 # A quantised plan travels as JSON, so that a traced graph is complete.
-_read = lru_cache(maxsize=64)(QuantPlan.from_json)
+_read = lru_cache(maxsize=PLANS_AT_HAND)(QuantPlan.from_json)
 
 
 def _counter(A: Tensor, counts: bool) -> Tensor:
@@ -273,10 +277,25 @@ def _check_dense(A: Tensor, qplan: QuantPlan, head_dim: int) -> int:
         return -1
     if not -A.dim() <= head_dim < A.dim() or head_dim % A.dim() >= A.dim() - 2:
         raise ValueError(
-            f"head_dim must name a batch dimension of A {tuple(A.shape)}, got {head_dim}"
+            f"head_dim must name a batch dimension of A {tuple(A.shape)}, got {head_dim}; "
+            "qplan has scales per head"
         )
     _check_heads(A.shape[head_dim], qplan)
     return head_dim % A.dim()
+
+
+def _check_time(A: Tensor, qplan: QuantPlan, layout: str, output_dtype: torch.dtype) -> int:
+    """The dimension of A that counts heads."""
+    _check_chunk_size(A, qplan)
+    head = layout.index("h")
+    if qplan.granularity == "head":
+        _check_heads(A.shape[head], qplan)
+    if qplan.is_dynamic and not output_dtype.is_floating_point:
+        raise ValueError(
+            "output_dtype must be a floating dtype with scales per chunk on a time axis, "
+            f"got {output_dtype}; inverse_quantized returns codes with a scale per chunk"
+        )
+    return head
 
 
 def _check_chunk_size(A: Tensor, qplan: QuantPlan) -> None:
@@ -328,15 +347,7 @@ def _solve_tril_quantized_kernel(
 ) -> tuple[Tensor, Tensor, Tensor]:
     plan = _read(qplan)
     check_layout(A, layout, cu_seqlens, chunk_indices)
-    _check_chunk_size(A, plan)
-    head = layout.index("h")
-    if plan.granularity == "head":
-        _check_heads(A.shape[head], plan)
-    if plan.is_dynamic and not output_dtype.is_floating_point:
-        raise ValueError(
-            "output_dtype must be a floating dtype with scales per chunk on a time axis, "
-            f"got {output_dtype}; inverse_quantized returns codes with a scale per chunk"
-        )
+    head = _check_time(A, plan, layout, output_dtype)
     chosen = _choose(A.device.type, plan, A.dtype, output_dtype, counts, backend)
     view = time_view(A, layout)
     table = None
@@ -386,8 +397,7 @@ def _(A, qplan, head_dim, output_dtype, counts, backend):  # type: ignore[no-unt
 def _(A, cu_seqlens, chunk_indices, qplan, output_dtype, layout, counts, backend):  # type: ignore[no-untyped-def]
     plan = _read(qplan)
     check_layout(A, layout, cu_seqlens, chunk_indices)
-    _check_chunk_size(A, plan)
-    head = layout.index("h")
+    head = _check_time(A, plan, layout, output_dtype)
     shape = (0,) if output_dtype.is_floating_point else _scale_shape(A, plan, head)
     X = torch.empty(A.shape, dtype=output_dtype, device=A.device)
     return X, torch.empty(shape, device=A.device), _counter(A, counts)
@@ -436,14 +446,19 @@ torch.library.register_autograd(
 # --- functions -----------------------------------------------------------------------------------
 
 
+def check_operands(A: Tensor, qplan: QuantPlan) -> None:
+    """Raise TypeError unless they are a tensor and a plan."""
+    check_tensor("A", A)
+    if not isinstance(qplan, QuantPlan):
+        raise TypeError(f"qplan must be a QuantPlan, got {type(qplan).__name__}")
+
+
 def _check_call(
     A: Tensor, qplan: QuantPlan, scale: Any, output_dtype: torch.dtype | None
 ) -> tuple[Tensor, torch.dtype]:
     """A as a backend takes it, and the dtype of the result."""
-    if not isinstance(A, Tensor):
-        raise TypeError(f"A must be a tensor, got {type(A).__name__}")
-    if not isinstance(qplan, QuantPlan):
-        raise TypeError(f"qplan must be a QuantPlan, got {type(qplan).__name__}")
+    check_operands(A, qplan)
+    refuse_tangents(A)
     codes = CODES[qplan.bits]
     if A.dtype == torch.float64:
         A = A.float()
@@ -470,6 +485,8 @@ def _check_call(
 
 
 def _checked_scale(scale: Any, A: Tensor) -> Tensor:
+    if not isinstance(scale, (Tensor, int, float)):
+        raise TypeError(f"scale must be a tensor or a number, got {type(scale).__name__}")
     scale = torch.as_tensor(scale, dtype=torch.float32, device=A.device)
     try:
         fits = bool(torch.broadcast_shapes(scale.shape, A.shape) == A.shape)
@@ -551,6 +568,9 @@ def solve_tril_quantized(
     Args, result and errors: as for those two functions.
     """
     A, output_dtype = _check_call(A, qplan, scale, output_dtype)
+    for name, value in (("cu_seqlens", cu_seqlens), ("chunk_indices", chunk_indices)):
+        if value is not None:
+            check_tensor(name, value)
     found = _solve_tril_quantized(
         A, cu_seqlens, chunk_indices, qplan.text, output_dtype, layout, return_saturated, backend
     )
@@ -563,9 +583,20 @@ def quantize(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> Quantized:
     Calibrate with ``integer_input=True`` for this: the grid then holds all of A, not only the
     blocks that are operands of a product.
 
+    Args:
+        A: (..., C, C), floating point. NaN counts as zero; what lies beyond the grid saturates.
+        qplan, head_dim: as for :func:`inverse_quantized`.
+
+    Returns:
+        int8 or int16 codes of A's shape, zero on and above the diagonal, and their scale.
+
     Raises:
-        ValueError: scales are found on the fly, or A does not fit the plan.
+        TypeError, ValueError: A is not as above, scales are found on the fly, or A does not fit
+            the plan.
     """
+    check_operands(A, qplan)
+    if not A.dtype.is_floating_point:
+        raise ValueError(f"A must have a floating dtype, got {A.dtype}")
     if qplan.is_dynamic:
         raise ValueError("qplan must have static scales, got scales per chunk")
     head = _check_dense(A, qplan, head_dim)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -99,11 +99,16 @@ class QuantPlan:
     def __post_init__(self) -> None:
         if not isinstance(self.plan, Plan):
             raise TypeError(f"plan must be a Plan, got {type(self.plan).__name__}")
-        if self.bits not in Q_MAX:
+        if not isinstance(self.bits, int) or self.bits not in Q_MAX:
             raise ValueError(f"bits must be 8 or 16, got {self.bits!r}")
         if self.granularity not in GRANULARITIES:
             raise ValueError(
                 f"granularity must be one of {', '.join(GRANULARITIES)}, got {self.granularity!r}"
+            )
+        if not isinstance(self.scales, Mapping):
+            raise TypeError(
+                "scales must map intermediates to the scales of each group, "
+                f"got {type(self.scales).__name__}"
             )
         wanted = [] if self.granularity == "chunk" else [step.name for step in steps(self.plan)]
         if sorted(self.scales) != sorted(wanted):
@@ -111,6 +116,12 @@ class QuantPlan:
                 f"scales must be given for {', '.join(wanted) or 'nothing'} "
                 f"(granularity {self.granularity!r}), got {', '.join(self.scales) or 'nothing'}"
             )
+        for name in wanted:
+            if not isinstance(self.scales[name], Iterable):
+                raise TypeError(
+                    f"scales of {name} must be a sequence, one for each group, "
+                    f"got {self.scales[name]!r}"
+                )
         held = {name: tuple(float(v) for v in self.scales[name]) for name in wanted}
         object.__setattr__(self, "scales", held)
         self._check_scales()
@@ -231,6 +242,9 @@ class QuantPlan:
             for values in scales.values()
         ):
             raise ValueError("scales must map intermediates to lists of numbers")
+        report = fields.get("report")
+        if not isinstance(report, (dict, type(None))):
+            raise ValueError(f"report must be an object or null, got {report!r}")
         if not isinstance(fields["plan"], str):
             raise ValueError(f"plan must be text, got {fields['plan']!r}")
         return cls(
@@ -238,7 +252,7 @@ class QuantPlan:
             fields["bits"],
             fields["granularity"],
             scales,
-            fields.get("report"),
+            report,
         )
 
     def save(self, path: str) -> None:
