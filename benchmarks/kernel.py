@@ -1,6 +1,8 @@
 """Modelled times of the NPU kernel and of the published method, 1,024 matrices, plan "exact".
 
-python benchmarks/kernel.py [--soc Ascend910B4] [--dtype float16] [--baseline]
+python benchmarks/kernel.py [--soc Ascend910B4] [--dtype float16 | int8 | int16] [--baseline]
+
+int8 and int16: codes in and out, on the blocked plan.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import torch
 from neumann_tril import emulator
 from neumann_tril.native import dense_chunks
 from neumann_tril.plan import plan_for
+from neumann_tril.quant import QuantPlan
+from neumann_tril.quant.plan import quantized_plan_for, steps
 
 PUBLISHED_US = {64: 159.6, 128: 547.2}
 """The published method on Ascend 910B4, float16, by its authors."""
@@ -40,15 +44,40 @@ def kernel_us(count: int, c: int, dtype: torch.dtype, soc: str) -> float:
     return report.time_us
 
 
+def quantized_kernel_us(count: int, c: int, dtype: torch.dtype, soc: str) -> float:
+    """Modelled microseconds of the quantised kernel; they do not depend on the codes."""
+    arch = emulator.architecture(soc)
+    plan, bits = quantized_plan_for(c, "exact"), torch.iinfo(dtype).bits
+    unit = 2.0 ** (1 - bits)
+    scales = {step.name: [1 / 64 if step.name == "X" else unit] for step in steps(plan)}
+    A = (matrices(count, c, torch.float32) / unit).to(dtype)
+    X = torch.empty_like(A)
+    with emulator.options(arch, soc=soc):
+        report = emulator.inverse_quantized(
+            A,
+            X,
+            QuantPlan(plan, bits, "tensor", scales),
+            -1,
+            dense_chunks(A, X),
+            arch=arch,
+            cube_cores=emulator.CUBE_CORES[soc],
+        )
+    return report.time_us
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--soc", default="Ascend910B4", choices=emulator.CUBE_CORES)
-    parser.add_argument("--dtype", default="float16", choices=("float16", "bfloat16"))
+    parser.add_argument(
+        "--dtype", default="float16", choices=("float16", "bfloat16", "int8", "int16")
+    )
     parser.add_argument("--count", type=int, default=1024)
     parser.add_argument("--baseline", action="store_true", help="also the published method")
     arguments = parser.parse_args()
     for c in (16, 32, 64, 128):
-        time = kernel_us(arguments.count, c, getattr(torch, arguments.dtype), arguments.soc)
+        dtype = getattr(torch, arguments.dtype)
+        model = kernel_us if dtype.is_floating_point else quantized_kernel_us
+        time = model(arguments.count, c, dtype, arguments.soc)
         text = f"C = {c:3}: {time:7.2f} us modelled"
         if arguments.baseline:
             with emulator.options(soc="Ascend910B4"):

@@ -5,6 +5,8 @@ add_subdirectory(${PROJECT_SOURCE_DIR}/csrc/emulator ${PROJECT_BINARY_DIR}/emula
 set(NT_KERNEL_SOURCES
     ${NT_COMMON_SOURCES}
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/inverse.cpp
+    ${PROJECT_SOURCE_DIR}/csrc/ascendc/quant_inverse.cpp
+    ${PROJECT_SOURCE_DIR}/csrc/ascendc/quant_tiling.cpp
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/tiling.cpp)
 set(NT_KERNEL_SOURCES_2201 ${PROJECT_SOURCE_DIR}/benchmarks/peer_baseline.cpp)
 set(NT_KERNEL_SOURCES_3510)

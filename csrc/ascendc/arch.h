@@ -76,9 +76,26 @@ __aicore__ inline void LoadRightStack(const AscendC::LocalTensor<T>& l0,
     }
 }
 
+// `count` fractals of int8, `stride` apart, left operands of 16 x 32.
+__aicore__ inline void LoadCodes(const AscendC::LocalTensor<int8_t>& l0,
+                                 const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
+                                 uint16_t stride) {
+    AscendC::LoadData(l0, l1, AscendC::LoadData2DParamsV2{0, 0, 1, count, stride, 1, false, 0});
+}
+
+// `count` squares of 32 x 32 int8, `stride` squares apart, right operands; their rows are rows.
+__aicore__ inline void LoadCodeSquares(const AscendC::LocalTensor<int8_t>& l0,
+                                       const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
+                                       uint16_t stride) {
+    AscendC::LoadData(l0, l1,
+                      AscendC::LoadData2DParamsV2{0, 0, 2, count, 2 * stride,
+                                                  static_cast<uint16_t>(2 * count), true, 0});
+}
+
 using FixpipeToL1 = AscendC::FixpipeParamsArch3510<AscendC::CO2Layout::NZ>;
 using FixpipeToGlobal = AscendC::FixpipeParamsArch3510<AscendC::CO2Layout::ROW_MAJOR>;
-constexpr uint32_t kNzPitchUnit = 16;  // Fixpipe counts the pitch of an NZ target in elements
+// Fixpipe counts the pitch of an NZ target in elements: of 16 bits, of int8.
+constexpr uint32_t kNzPitchUnit = 16, kCodePitchUnit = 32;
 
 __aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) {
     params.params.ndNum = 1;
@@ -138,9 +155,26 @@ __aicore__ inline void LoadRightStack(const AscendC::LocalTensor<T>& l0,
     LoadRight(l0, l1, pitch, count * side, side);
 }
 
+// `count` fractals of int8, `stride` apart, left operands of 16 x 32.
+__aicore__ inline void LoadCodes(const AscendC::LocalTensor<int8_t>& l0,
+                                 const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
+                                 uint16_t stride) {
+    AscendC::LoadData(
+        l0, l1, AscendC::LoadData2DParams{0, static_cast<uint8_t>(count), stride, 0, 0, false, 0});
+}
+
+// `count` squares of 32 x 32 int8, `stride` squares apart, right operands; their rows are rows.
+__aicore__ inline void LoadCodeSquares(const AscendC::LocalTensor<int8_t>& l0,
+                                       const AscendC::LocalTensor<int8_t>& l1, uint16_t count,
+                                       uint16_t stride) {
+    AscendC::LoadDataWithTranspose(
+        l0, l1, AscendC::LoadData2dTransposeParams{0, static_cast<uint8_t>(count), stride, 1, 0});
+}
+
 using FixpipeToL1 = AscendC::FixpipeParamsV220;
 using FixpipeToGlobal = AscendC::FixpipeParamsV220;
-constexpr uint32_t kNzPitchUnit = 1;  // Fixpipe counts the pitch of an NZ target in 32 bytes
+// Fixpipe counts the pitch of an NZ target in 32 bytes.
+constexpr uint32_t kNzPitchUnit = 1, kCodePitchUnit = 1;
 
 __aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) {
     params.ndNum = 1;

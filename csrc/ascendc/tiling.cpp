@@ -5,13 +5,7 @@
 
 namespace neumann_tril {
 
-namespace {
-
 static_assert(NT_MAX_DIMS <= kTaskDims, "InverseTask cannot hold every layout of nt_chunks");
-
-bool IsKernelDtype(int32_t dtype) {
-    return dtype == NT_FLOAT16 || dtype == NT_BFLOAT16 || dtype == NT_FLOAT32;
-}
 
 const char* RefusePlan(const nt_plan& plan) {
     const int32_t c = plan.chunk_size;
@@ -39,6 +33,12 @@ const char* RefusePlan(const nt_plan& plan) {
     return nullptr;
 }
 
+namespace {
+
+bool IsKernelDtype(int32_t dtype) {
+    return dtype == NT_FLOAT16 || dtype == NT_BFLOAT16 || dtype == NT_FLOAT32;
+}
+
 bool HasProducts(const nt_plan& plan) {
     return plan.terms > 1 || plan.splits > 0 || plan.refinements > 0;
 }
@@ -64,6 +64,8 @@ const char* RefuseDtypes(const nt_npu_inversion& inversion) {
     }
     return nullptr;
 }
+
+}  // namespace
 
 const char* RefuseLayout(const nt_plan& plan, const nt_chunks& chunks) {
     if (chunks.dims < 0 || chunks.dims > NT_MAX_DIMS) {
@@ -93,6 +95,8 @@ const char* RefuseLayout(const nt_plan& plan, const nt_chunks& chunks) {
     return nullptr;
 }
 
+namespace {
+
 int64_t WorkspacePerCore(int32_t chunk_size) {
     switch (chunk_size) {
         case 16:
@@ -106,16 +110,16 @@ int64_t WorkspacePerCore(int32_t chunk_size) {
     }
 }
 
-InverseTask TaskOf(const nt_npu_inversion& inversion) {
-    const nt_plan& plan = inversion.plan;
-    const nt_chunks& chunks = inversion.chunks;
+}  // namespace
+
+InverseTask TaskOf(const nt_plan& plan, const nt_chunks& chunks, int32_t a_dtype, int32_t x_dtype) {
     InverseTask task{};
     task.plan = plan;
     task.leaf = plan.chunk_size >> plan.splits;
     task.cube = HasProducts(plan);
     task.background = plan.refinements == 0 && (plan.terms == 1 || plan.splits > 0);
-    task.a_dtype = inversion.a_dtype;
-    task.x_dtype = inversion.x_dtype;
+    task.a_dtype = a_dtype;
+    task.x_dtype = x_dtype;
     task.dims = chunks.dims;
     task.chunk_dim = chunks.chunk_dim;
     task.packed = chunks.chunk_dim >= 0 && chunks.first_row != nullptr;
@@ -132,8 +136,6 @@ InverseTask TaskOf(const nt_npu_inversion& inversion) {
     return task;
 }
 
-}  // namespace
-
 Tiling Tile(const nt_npu_inversion& inversion) {
     Tiling tiling;
     if (const char* reason = RefusePlan(inversion.plan)) {
@@ -148,7 +150,7 @@ Tiling Tile(const nt_npu_inversion& inversion) {
     if (tiling.refusal != nullptr) {
         return tiling;
     }
-    tiling.task = TaskOf(inversion);
+    tiling.task = TaskOf(inversion.plan, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
     // Without products nothing is rounded but A: A of 16 bits is the same number in float32.
     tiling.operands =
         inversion.compute_dtype == NT_FLOAT32 ? inversion.a_dtype : inversion.compute_dtype;

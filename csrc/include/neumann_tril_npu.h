@@ -6,6 +6,7 @@
 #define NEUMANN_TRIL_NPU_H
 
 #include "neumann_tril.h"
+#include "neumann_tril_quant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +36,28 @@ NT_API int64_t nt_npu_workspace_bytes(const nt_npu_inversion* inversion);
  * synchronisation, no allocation, no copy. Returns NULL, or the reason why nothing was launched.
  */
 NT_API const char* nt_npu_inverse(const nt_npu_inversion* inversion, void* stream);
+
+/*
+ * One inversion on the grids of `quant`, bit for bit that of nt_cpu_inverse_quantized(). All
+ * pointers, quant.constants too, are device pointers.
+ */
+typedef struct nt_npu_quantized {
+    nt_plan plan;     /* blocked: leaves of 16 rows, their whole inverse as seed, no refinement */
+    nt_chunks chunks; /* as above */
+    nt_quant quant;   /* with constants */
+    int32_t a_dtype;  /* NT_FLOAT16 or codes: NT_INT8 (8 bits), NT_INT16 (16 bits). -128 is no code
+                         of A */
+    int32_t x_dtype;  /* the same */
+    int32_t cube_cores;
+    const void* a;
+    void* x;
+    void* workspace; /* nt_npu_quantized_workspace_bytes() bytes, 512-byte aligned */
+} nt_npu_quantized;
+
+/* As the three functions above. */
+NT_API const char* nt_npu_quantized_refusal(const nt_npu_quantized* inversion);
+NT_API int64_t nt_npu_quantized_workspace_bytes(const nt_npu_quantized* inversion);
+NT_API const char* nt_npu_inverse_quantized(const nt_npu_quantized* inversion, void* stream);
 
 #ifdef __cplusplus
 }

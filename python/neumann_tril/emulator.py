@@ -22,14 +22,24 @@ from torch import Tensor
 
 from .backend import BackendError, Request, register
 from .layout import ChunkTable
-from .native import DTYPE_CODES, Chunks, PlanStruct, dense_chunks, time_chunks
+from .native import (
+    DTYPE_CODES,
+    QUANTIZED_DTYPE_CODES,
+    Chunks,
+    PlanStruct,
+    QuantStruct,
+    dense_chunks,
+    time_chunks,
+)
 from .plan import Plan
+from .quant.plan import QuantPlan
 
 __all__ = [
     "ARCHITECTURES",
     "Report",
     "architecture",
     "inverse",
+    "inverse_quantized",
     "options",
     "peer_baseline",
     "sync_sites",
@@ -77,6 +87,22 @@ class Inversion(ctypes.Structure):
     ]
 
 
+class QuantizedInversion(ctypes.Structure):
+    """``nt_npu_quantized``."""
+
+    _fields_ = [
+        ("plan", PlanStruct),
+        ("chunks", Chunks),
+        ("quant", QuantStruct),
+        ("a_dtype", ctypes.c_int32),
+        ("x_dtype", ctypes.c_int32),
+        ("cube_cores", ctypes.c_int32),
+        ("a", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("workspace", ctypes.c_void_p),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What the emulator says of a launch.
@@ -104,8 +130,10 @@ def library(arch: int = 2201) -> ctypes.CDLL:
     except OSError as error:
         raise BackendError(f"{path.name} cannot be loaded: {error}") from error
     loaded.nt_npu_inverse.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    loaded.nt_npu_workspace_bytes.argtypes = [ctypes.c_void_p]
-    loaded.nt_npu_workspace_bytes.restype = ctypes.c_int64
+    loaded.nt_npu_inverse_quantized.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    for name in ("nt_npu_workspace_bytes", "nt_npu_quantized_workspace_bytes"):
+        getattr(loaded, name).argtypes = [ctypes.c_void_p]
+        getattr(loaded, name).restype = ctypes.c_int64
     loaded.emulator_report_time_ns.restype = ctypes.c_double
     loaded.emulator_register_memory.argtypes = [
         ctypes.c_void_p,
@@ -117,6 +145,8 @@ def library(arch: int = 2201) -> ctypes.CDLL:
     for name in (
         "nt_npu_inverse",
         "nt_npu_refusal",
+        "nt_npu_inverse_quantized",
+        "nt_npu_quantized_refusal",
         "emulator_error",
         "emulator_report_error",
         "emulator_report_json",
@@ -212,7 +242,6 @@ def inverse(
         ValueError: the kernels refuse the call; the text says why.
         BackendError: the emulator found a fault in the kernel.
     """
-    loaded = library(arch)
     inversion = Inversion(
         plan=PlanStruct(*plan.to_ints()),
         chunks=chunks,
@@ -223,16 +252,71 @@ def inverse(
         a=A.data_ptr(),
         x=X.data_ptr(),
     )
-    size = loaded.nt_npu_workspace_bytes(ctypes.byref(inversion))
+    loaded = library(arch)
+    calls = (loaded.nt_npu_workspace_bytes, loaded.nt_npu_inverse)
+    return _run(arch, inversion, calls, A, X, table, [])
+
+
+def inverse_quantized(
+    A: Tensor,
+    X: Tensor,
+    qplan: QuantPlan,
+    group_dim: int,
+    chunks: Chunks,
+    table: ChunkTable | None = None,
+    arch: int = 2201,
+    cube_cores: int | None = None,
+) -> Report:
+    """Fill X with the inverses of A on the grids of ``qplan`` by the NPU kernels.
+
+    Args:
+        A, X: CPU tensors: float16 numbers, or codes, int8 or int16 as the plan's bits; ``chunks``
+            says where their matrices lie.
+        group_dim: batch dimension of ``chunks`` whose index is the group of scales; -1: one group.
+        table, cube_cores: as in :func:`inverse`.
+
+    Raises:
+        ValueError: the kernels refuse the call; the text says why.
+        BackendError: the emulator found a fault in the kernel.
+    """
+    constants = torch.zeros(1) if qplan.is_dynamic else torch.from_numpy(qplan.constants.rows())
+    inversion = QuantizedInversion(
+        plan=PlanStruct(*qplan.plan.to_ints()),
+        chunks=chunks,
+        quant=QuantStruct(qplan.bits, qplan.groups, group_dim, constants.data_ptr()),
+        a_dtype=QUANTIZED_DTYPE_CODES[A.dtype],
+        x_dtype=QUANTIZED_DTYPE_CODES[X.dtype],
+        cube_cores=cube_cores or CUBE_CORES[_DEFAULT_SOC[arch]],
+        a=A.data_ptr(),
+        x=X.data_ptr(),
+    )
+    loaded = library(arch)
+    calls = (loaded.nt_npu_quantized_workspace_bytes, loaded.nt_npu_inverse_quantized)
+    return _run(arch, inversion, calls, A, X, table, [constants])
+
+
+def _run(
+    arch: int,
+    inversion: Inversion | QuantizedInversion,
+    calls: tuple[Any, Any],
+    A: Tensor,
+    X: Tensor,
+    table: ChunkTable | None,
+    inputs: list[Tensor],
+) -> Report:
+    """Launch by ``calls``, the workspace's size and the launch; ``inputs``: what else is read."""
+    workspace_bytes, launch = calls
+    size = workspace_bytes(ctypes.byref(inversion))
     workspace = torch.empty(size + 512, dtype=torch.uint8)
     inversion.workspace = -(-workspace.data_ptr() // 512) * 512
     # X is not read, and what it holds outside of its chunks must survive.
     spans = [(*_storage(A), True), (*_storage(X), False), (inversion.workspace, size, False)]
     if table is not None:
-        spans += [(*_storage(table.first_row), True), (*_storage(table.valid_rows), True)]
+        inputs = [*inputs, table.first_row, table.valid_rows]
+    spans += [(*_storage(tensor), True) for tensor in inputs]
     with _LOCK, _registered(arch, spans):
-        loaded.emulator_clear_report()
-        refusal = loaded.nt_npu_inverse(ctypes.byref(inversion), None)
+        library(arch).emulator_clear_report()
+        refusal = launch(ctypes.byref(inversion), None)
         if refusal is not None:
             raise ValueError(refusal.decode())
         return _report(arch)

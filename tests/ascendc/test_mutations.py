@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -17,37 +20,62 @@ import torch
 from neumann_tril import emulator
 from neumann_tril.backend import BackendError
 from neumann_tril.emulator import EmulatorBackend
-from neumann_tril.native import Chunks, dense_chunks, time_chunks
+from neumann_tril.native import dense_chunks, time_chunks
 from neumann_tril.plan import Plan, plan_for
+from neumann_tril.quant import QuantPlan
+from neumann_tril.quant.plan import quantized_plan_for, steps
 
 F16, BF16, F32 = torch.float16, torch.bfloat16, torch.float32
 UNAVAILABLE = EmulatorBackend().unavailable()
 pytestmark = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))
 
-KERNELS = ("seed.h", "products.h", "blocks.h")
-"""The last line of the kernel, PipeBarrier<PIPE_ALL> in inverse.cpp, is left out: the emulator ends
-a launch when every pipe is empty; on hardware it is part of the documented form of a kernel."""
+# The last line of the kernels, PipeBarrier<PIPE_ALL>, is left out: the emulator ends a launch when
+# every pipe is empty; on hardware it is part of the documented form of a kernel.
+FILES = {
+    "floating point": ("seed.h", "products.h", "blocks.h"),
+    "quantised": (
+        "quant_seed.h",
+        "quant_vector.h",
+        "quant_joins.h",
+        "quant_products.h",
+        "quant_codes.h",
+        "quant_sums.h",
+    ),
+}
+Workload = Callable[[], object]
 
 
-def dense(count, plan, dtype, output=F32, a_dtype=None):
+def dense(count, plan, dtype, output=F32, a_dtype=None) -> Workload:
     c = plan.chunk_size
     generator = torch.Generator().manual_seed(0)
     A = (torch.randn(count, c, c, generator=generator) * 0.1).to(a_dtype or dtype)
     X = torch.empty(A.shape, dtype=output)
-    return A, X, plan, dtype, dense_chunks(A, X)
+    return partial(emulator.inverse, A, X, plan, dtype, dense_chunks(A, X), cube_cores=1)
 
 
-def tails(plan, dtype):
+def tails(plan, dtype) -> Workload:
     c = plan.chunk_size
     A = (torch.randn(2, 5 * c + 3, 2, c, generator=torch.Generator().manual_seed(1)) * 0.1).to(
         dtype
     )
     X = torch.empty(A.shape, dtype=F32)
-    return A, X, plan, dtype, time_chunks(A, X, None)
+    return partial(emulator.inverse, A, X, plan, dtype, time_chunks(A, X, None), cube_cores=1)
+
+
+def quantised(B, T, H, c, a_dtype, output, groups=1) -> Workload:
+    """(B, T, H, C) with a tail where C does not divide T; a group of scales for each head."""
+    plan, bits = quantized_plan_for(c, "exact"), 16 if I16 in (a_dtype, output) else 8
+    scales = {step.name: [1 / 60 if step.name == "X" else 2.0**-9] * groups for step in steps(plan)}
+    qplan = QuantPlan(plan, bits, "tensor" if groups == 1 else "head", scales)
+    A = torch.randint(-9, 10, (B, T, H, c), generator=torch.Generator().manual_seed(2)).to(a_dtype)
+    X = torch.empty(A.shape, dtype=output)
+    group_dim = -1 if groups == 1 else 2
+    chunks = time_chunks(A, X, None)
+    return partial(emulator.inverse_quantized, A, X, qplan, group_dim, chunks, cube_cores=1)
 
 
 # Each has more units than one core holds, so that every buffer is used again.
-WORKLOADS: list[tuple[torch.Tensor, torch.Tensor, Plan, torch.dtype, Chunks]] = [
+FLOATING_POINT: list[Workload] = [
     dense(40, plan_for(64, "exact", F16), F16),
     dense(20, plan_for(128, "exact", BF16), BF16),
     dense(130, plan_for(32, "exact", F16), F16, a_dtype=F32),
@@ -65,26 +93,46 @@ WORKLOADS: list[tuple[torch.Tensor, torch.Tensor, Plan, torch.dtype, Chunks]] = 
     tails(Plan(64, 15, 1), F32),
     dense(6, Plan(128, 7, 1), F32),
 ]
+I8, I16 = torch.int8, torch.int16
+QUANTISED: list[Workload] = [
+    quantised(1, 128 * 28 - 3, 1, 128, I8, I8),
+    quantised(1, 64 * 20 + 5, 3, 64, F16, I8, groups=3),
+    quantised(1, 32 * 50, 2, 32, I8, F16, groups=2),
+    quantised(1, 16 * 70, 1, 16, F16, I8),
+    quantised(1, 16 * 140, 1, 16, I8, I8),
+    quantised(1, 128 * 28 - 3, 1, 128, I16, I16),
+    quantised(1, 64 * 20 + 5, 3, 64, F16, I16, groups=3),
+    quantised(1, 64 * 50, 1, 64, I16, F16),
+]
+WORKLOADS = {"floating point": FLOATING_POINT, "quantised": QUANTISED}
 
 
-def fault(workload) -> str | None:
-    A, X, plan, dtype, chunks = workload
+def fault(workload: Workload) -> str | None:
     try:
-        emulator.inverse(A, X, plan, dtype, chunks, cube_cores=1)
+        workload()
     except BackendError as error:
         return str(error)
     return None
 
 
-def executed_sites() -> dict[tuple[str, int], str]:
-    """(file, line) -> the call there, of all sites in the kernels that a workload executes."""
-    sites = {}
-    for workload in WORKLOADS:
+class Site(NamedTuple):
+    """A synchronisation: its call, and the workloads that execute it."""
+
+    call: str
+    workloads: list[Workload]
+
+
+def executed_sites(kernel: str) -> dict[tuple[str, int], Site]:
+    """(file, line) -> site, of all in the kernels that a workload executes."""
+    sites: dict[tuple[str, int], Site] = {}
+    for workload in WORKLOADS[kernel]:
         assert fault(workload) is None
         for site in emulator.sync_sites():
             path = Path(site["file"])
-            if path.name in KERNELS:
-                sites[path.name, site["line"]] = path.read_text().splitlines()[site["line"] - 1]
+            if path.name in FILES[kernel]:
+                call = path.read_text().splitlines()[site["line"] - 1]
+                place = (path.name, site["line"])
+                sites.setdefault(place, Site(call, [])).workloads.append(workload)
     return sites
 
 
@@ -98,33 +146,35 @@ def flag_of(call: str) -> str:
     return f"{event[1]}({event[2]})"
 
 
-def mutants() -> dict[str, list[tuple[str, int]]]:
-    sites = executed_sites()
+def mutants(kernel: str) -> dict[str, dict[tuple[str, int], Site]]:
+    sites = executed_sites(kernel)
     found = {
-        f"{file}:{line} {call.strip()}": [(file, line)] for (file, line), call in sites.items()
+        f"{file}:{line} {site.call.strip()}": {(file, line): site}
+        for (file, line), site in sites.items()
     }
-    pairs = defaultdict(list)
-    for (file, line), call in sites.items():
-        if "PipeBarrier" not in call:
-            pairs[flag_of(call) if "CrossCore" in call else f"{file} {flag_of(call)}"].append(
-                (file, line)
-            )
-    for name, lines in pairs.items():
-        found[f"pair {name}"] = lines
+    pairs = defaultdict(dict)
+    for place, site in sites.items():
+        if "PipeBarrier" not in site.call:
+            flag = flag_of(site.call)
+            pairs[flag if "CrossCore" in site.call else f"{place[0]} {flag}"][place] = site
+    for name, disabled in pairs.items():
+        found[f"pair {name}"] = disabled
     return found
 
 
-def test_every_removed_synchronisation_is_caught(capsys):
+@pytest.mark.parametrize(("kernel", "at_least"), [("floating point", 61), ("quantised", 100)])
+def test_every_removed_synchronisation_is_caught(kernel, at_least, capsys):
     survivors = []
     lines = []
-    for name, disabled in mutants().items():
+    for name, disabled in mutants(kernel).items():
         option = ",".join(f"{file}:{line}" for file, line in disabled)
+        workloads = [w for site in disabled.values() for w in site.workloads]
         with emulator.options(disable_sync=option):
-            caught = next(filter(None, map(fault, WORKLOADS)), None)
+            caught = next(filter(None, map(fault, dict.fromkeys(workloads))), None)
         if caught is None:
             survivors.append(name)
         lines.append(f"{name}: {caught or 'SURVIVED'}")
     with capsys.disabled():
-        print(f"\n{len(lines)} mutants, {len(survivors)} survived")
+        print(f"\n{kernel}: {len(lines)} mutants, {len(survivors)} survived")
     assert not survivors, "\n".join(survivors)
-    assert len(lines) > 60
+    assert len(lines) >= at_least
