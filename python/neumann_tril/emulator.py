@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -32,7 +32,9 @@ from .native import (
     time_chunks,
 )
 from .plan import Plan
-from .quant.plan import QuantPlan
+
+if TYPE_CHECKING:
+    from .quant.plan import QuantPlan
 
 __all__ = [
     "ARCHITECTURES",

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from . import _torch_import
 from .backend import BackendError, Request, register
-from .emulator import Inversion
+from .emulator import Inversion, QuantizedInversion
 from .layout import ChunkTable
 from .native import (
     DTYPE_CODES,
@@ -95,10 +95,15 @@ def library(arch: str) -> ctypes.CDLL:
         raise BackendError(
             f"the NPU library {path} has interface {version}, this package needs {VERSION}"
         )
-    for name in ("nt_npu_inverse", "nt_npu_refusal"):
-        getattr(loaded, name).restype = ctypes.c_char_p
-    loaded.nt_npu_inverse.argtypes = [ctypes.POINTER(Inversion), ctypes.c_void_p]
-    loaded.nt_npu_workspace_bytes.restype = ctypes.c_int64
+    for kind in ("", "quantized_"):
+        getattr(loaded, f"nt_npu_{kind}refusal").restype = ctypes.c_char_p
+        getattr(loaded, f"nt_npu_{kind}workspace_bytes").restype = ctypes.c_int64
+    for launch, argument in (
+        (loaded.nt_npu_inverse, Inversion),
+        (loaded.nt_npu_inverse_quantized, QuantizedInversion),
+    ):
+        launch.restype = ctypes.c_char_p
+        launch.argtypes = [ctypes.POINTER(argument), ctypes.c_void_p]
     return loaded
 
 

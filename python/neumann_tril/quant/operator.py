@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -250,7 +250,8 @@ _read = lru_cache(maxsize=PLANS_AT_HAND)(QuantPlan.from_json)
 
 
 def _counter(A: Tensor, counts: bool) -> Tensor:
-    return torch.zeros((1,) if counts else (0,), dtype=torch.int64, device=A.device)
+    allocate = torch.zeros if counts else torch.empty
+    return allocate(int(counts), dtype=torch.int64, device=A.device)
 
 
 def _scale_shape(A: Tensor, qplan: QuantPlan, head: int) -> tuple[int, ...]:
@@ -264,8 +265,13 @@ def _scale_shape(A: Tensor, qplan: QuantPlan, head: int) -> tuple[int, ...]:
 
 
 def _static_scale(A: Tensor, qplan: QuantPlan, head: int) -> Tensor:
-    n = torch.from_numpy(qplan.constants.units["X"]).to(A.device)
-    return (1 / n).reshape(_scale_shape(A, qplan, head))
+    return _x_scale(qplan, A.device).reshape(_scale_shape(A, qplan, head))
+
+
+@cache
+def _x_scale(qplan: QuantPlan, device: torch.device) -> Tensor:
+    """The scales of X on a device, sent once and kept."""
+    return (1 / torch.from_numpy(qplan.constants.units["X"])).to(device)
 
 
 def _check_dense(A: Tensor, qplan: QuantPlan, head_dim: int) -> int:

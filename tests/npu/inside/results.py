@@ -197,3 +197,19 @@ def test_out_of_memory_leaves_the_device_usable() -> None:
     del A
     torch.npu.empty_cache()
     same(X, torch.eye(32, dtype=half)[None])
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_quantised(bits: int) -> None:
+    A = nt.testing.split_chunks(nt.testing.layer("qwen3-next rho 0.7", 200, 64, heads=2), 64)
+    qplan = nt.calibrate(A, bits=bits, integer_input=True)
+    codes = nt.quant.quantize(A, qplan).codes
+    on_device = codes.npu()
+    nt.inverse_quantized(on_device, qplan, output_dtype=codes.dtype)  # sends the constants
+    with no_host_waits():
+        X = nt.inverse_quantized(on_device, qplan, output_dtype=codes.dtype)
+        Y = nt.inverse_quantized(on_device, qplan, output_dtype=half)
+    expected = nt.inverse_quantized(codes, qplan, output_dtype=codes.dtype)
+    same(X.codes, expected.codes)
+    same(X.scale, expected.scale)
+    same(Y, nt.inverse_quantized(codes, qplan, output_dtype=half))
