@@ -37,10 +37,10 @@ class Size:
     """How much of everything is done."""
 
     length: int = 2048  # tokens of a sequence
-    sequences: int = 8  # of the main table
+    sequences: int = 4  # of the main table
     calibration: int = 4  # sequences of other text
     samples: int = 256  # chunk matrices of each layer that calibrate
-    grid_sequences: int = 2
+    grid_sequences: int = 1
     orders: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
     terms: tuple[int, ...] = (1, 2, 4, 6, 8, 16)
     stress: int = 4096  # bytes of a stress text
