@@ -104,6 +104,27 @@ class QuantizedInversion(ctypes.Structure):
         ("workspace", ctypes.c_void_p),
     ]
 
+    @classmethod
+    def of(
+        cls,
+        qplan: QuantPlan,
+        group_dim: int,
+        constants: int | None,
+        chunks: Chunks,
+        a_dtype: torch.dtype,
+        x_dtype: torch.dtype,
+        cube_cores: int,
+    ) -> QuantizedInversion:
+        """All but the pointers to A, X and the workspace; ``constants`` is an address."""
+        return cls(
+            plan=PlanStruct(*qplan.plan.to_ints()),
+            chunks=chunks,
+            quant=QuantStruct(qplan.bits, qplan.groups, group_dim, constants),
+            a_dtype=QUANTIZED_DTYPE_CODES[a_dtype],
+            x_dtype=QUANTIZED_DTYPE_CODES[x_dtype],
+            cube_cores=cube_cores,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -282,16 +303,11 @@ def inverse_quantized(
         BackendError: the emulator found a fault in the kernel.
     """
     constants = torch.zeros(1) if qplan.is_dynamic else torch.from_numpy(qplan.constants.rows())
-    inversion = QuantizedInversion(
-        plan=PlanStruct(*qplan.plan.to_ints()),
-        chunks=chunks,
-        quant=QuantStruct(qplan.bits, qplan.groups, group_dim, constants.data_ptr()),
-        a_dtype=QUANTIZED_DTYPE_CODES[A.dtype],
-        x_dtype=QUANTIZED_DTYPE_CODES[X.dtype],
-        cube_cores=cube_cores or CUBE_CORES[_DEFAULT_SOC[arch]],
-        a=A.data_ptr(),
-        x=X.data_ptr(),
+    cores = cube_cores or CUBE_CORES[_DEFAULT_SOC[arch]]
+    inversion = QuantizedInversion.of(
+        qplan, group_dim, constants.data_ptr(), chunks, A.dtype, X.dtype, cores
     )
+    inversion.a, inversion.x = A.data_ptr(), X.data_ptr()
     loaded = library(arch)
     calls = (loaded.nt_npu_quantized_workspace_bytes, loaded.nt_npu_inverse_quantized)
     return _run(arch, inversion, calls, A, X, table, [constants])

@@ -13,9 +13,6 @@ from .. import emulator, npu
 from ..backend import BACKENDS
 from ..emulator import QuantizedInversion
 from ..native import (
-    QUANTIZED_DTYPE_CODES,
-    PlanStruct,
-    QuantStruct,
     dense_chunks,
     dense_chunks_of,
     time_chunks,
@@ -40,13 +37,10 @@ def _refusal(
     """Why the kernels do not take such calls; None if they do."""
     groups, c = max(qplan.groups, 1), qplan.plan.chunk_size
     strides = (c * c, c, 1)
-    inversion = QuantizedInversion(
-        plan=PlanStruct(*qplan.plan.to_ints()),
-        chunks=dense_chunks_of((groups, c, c), strides, strides),
-        quant=QuantStruct(qplan.bits, qplan.groups, 0 if groups > 1 else -1, None),
-        a_dtype=QUANTIZED_DTYPE_CODES[dtype],
-        x_dtype=QUANTIZED_DTYPE_CODES[output_dtype],
-        cube_cores=cube_cores,
+    chunks = dense_chunks_of((groups, c, c), strides, strides)
+    group_dim = 0 if groups > 1 else -1
+    inversion = QuantizedInversion.of(
+        qplan, group_dim, None, chunks, dtype, output_dtype, cube_cores
     )
     reason = loaded.nt_npu_quantized_refusal(ctypes.byref(inversion))
     return None if reason is None else str(reason.decode())
@@ -121,18 +115,16 @@ class NpuQuantized(_Kernels):
         with torch.npu.device(index):  # type: ignore[attr-defined]
             device = npu.device_kernels(index)
             constants = _on_device(qplan, index)
-            inversion = QuantizedInversion(
-                plan=PlanStruct(*qplan.plan.to_ints()),
-                chunks=_chunks(problem, A, X),
-                quant=QuantStruct(
-                    qplan.bits, qplan.groups, problem.group_dim, constants.data_ptr()
-                ),
-                a_dtype=QUANTIZED_DTYPE_CODES[A.dtype],
-                x_dtype=QUANTIZED_DTYPE_CODES[X.dtype],
-                cube_cores=device.cube_cores,
-                a=A.data_ptr(),
-                x=X.data_ptr(),
+            inversion = QuantizedInversion.of(
+                qplan,
+                problem.group_dim,
+                constants.data_ptr(),
+                _chunks(problem, A, X),
+                A.dtype,
+                X.dtype,
+                device.cube_cores,
             )
+            inversion.a, inversion.x = A.data_ptr(), X.data_ptr()
             size = device.library.nt_npu_quantized_workspace_bytes(ctypes.byref(inversion))
             if size:
                 inversion.workspace = npu.workspace(npu.with_alignment(size), A.device)

@@ -181,7 +181,7 @@ class QuantPlan:
     def forms_m(self) -> bool:
         """Whether a product has M = I + A as an operand; otherwise only blocks of A below the
         leaves are operands, and A's grid holds nothing else."""
-        return self.plan.terms > 1 or self.plan.refinements > 0
+        return steps(self.plan)[0].unit
 
     @property
     def scaled_steps(self) -> tuple[Step, ...]:
