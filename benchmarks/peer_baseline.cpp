@@ -13,7 +13,7 @@
 // four matrices are loaded at a time. Written from the description of the method, to set the
 // assumed costs of the emulator by the published times: 1,024 float16 matrices on 910B4, 159.6 us
 // for n = 64 and 547.2 us for n = 128. The result is the method's, rounded to T at every step.
-#include "launch.h"
+#include "../csrc/ascendc/core/launch.h"
 #include "neumann_tril.h"
 
 namespace {

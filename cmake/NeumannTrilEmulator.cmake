@@ -2,12 +2,11 @@
 # With it the baseline kernel of the benchmarks, so that a profile can state the ratio to it.
 
 add_subdirectory(${PROJECT_SOURCE_DIR}/csrc/emulator ${PROJECT_BINARY_DIR}/emulator)
-set(NT_KERNEL_SOURCES
-    ${NT_COMMON_SOURCES}
-    ${PROJECT_SOURCE_DIR}/csrc/ascendc/inverse.cpp
-    ${PROJECT_SOURCE_DIR}/csrc/ascendc/quant_inverse.cpp
-    ${PROJECT_SOURCE_DIR}/csrc/ascendc/quant_tiling.cpp
-    ${PROJECT_SOURCE_DIR}/csrc/ascendc/tiling.cpp)
+file(GLOB NT_KERNEL_SOURCES CONFIGURE_DEPENDS
+    ${PROJECT_SOURCE_DIR}/csrc/ascendc/core/*.cpp
+    ${PROJECT_SOURCE_DIR}/csrc/ascendc/inverse/*.cpp
+    ${PROJECT_SOURCE_DIR}/csrc/ascendc/quantized/*.cpp)
+list(APPEND NT_KERNEL_SOURCES ${NT_COMMON_SOURCES})
 set(NT_KERNEL_SOURCES_2201 ${PROJECT_SOURCE_DIR}/benchmarks/peer_baseline.cpp)
 set(NT_KERNEL_SOURCES_3510)
 
@@ -15,8 +14,7 @@ foreach(NT_ARCH 2201 3510)
     # Compiled once, for this library and for the one on the stand-in runtime.
     set(kernels neumann_tril_kernels_${NT_ARCH})
     add_library(${kernels} OBJECT ${NT_KERNEL_SOURCES})
-    target_include_directories(${kernels} PUBLIC ${PROJECT_SOURCE_DIR}/csrc/include
-                                                 ${PROJECT_SOURCE_DIR}/csrc/ascendc)
+    target_include_directories(${kernels} PUBLIC ${PROJECT_SOURCE_DIR}/csrc/include)
     target_compile_definitions(${kernels} PUBLIC NEUMANN_TRIL_EMULATOR)
     target_compile_options(${kernels} PRIVATE $<IF:$<CONFIG:Debug>,-O0,-O1>)
     target_link_libraries(${kernels} PUBLIC neumann_tril_emulator_${NT_ARCH} PRIVATE nt_warnings)

@@ -1,6 +1,6 @@
 // The kernel of the custom operator NeumannTrilInverse: one entry, compiled by CANN's operator
 // build for every dtype of A (ORIG_DTYPE_A) and every tiling key, 1000 * dtype of the operands + C.
-#include "inverse.h"
+#include "../inverse/kernel.h"
 
 #define NT_INVERT(T, C) \
     neumann_tril::Invert<T, C>(task, a, x, user_workspace, first_row, valid_rows)
@@ -11,7 +11,7 @@ extern "C" __global__ __aicore__ void neumann_tril_inverse(GM_ADDR a, GM_ADDR fi
     REGISTER_TILING_DEFAULT(neumann_tril::InverseTask);
     KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_MIX_AIC_1_2);
     GET_TILING_DATA(task, tiling);
-    if (task.matrices == 0) {
+    if (task.chunks.matrices == 0) {
         return;  // the C interface would not have launched anything
     }
     GM_ADDR user_workspace = AscendC::GetUserWorkspace(workspace);

@@ -17,8 +17,8 @@
 #include <cstring>
 #include <vector>
 
+#include "../inverse/tiling.h"
 #include "register/op_def_registry.h"
-#include "tiling.h"
 #include "tiling/platform/platform_ascendc.h"
 
 namespace neumann_tril {

@@ -8,7 +8,8 @@
 // L0 operands a and b, accumulator c; `identity` names the constants in L0A and L0B.
 #pragma once
 
-#include "layout.h"
+#include "../core/arch.h"
+#include "../core/layout.h"
 #include "neumann_tril.h"
 
 namespace neumann_tril {

@@ -14,15 +14,16 @@
 //         E = I + N X                                             Residual
 //         X = X + X E                                             Accumulate
 //
-// Every line is a stage: load two operands (MTE1), multiply (M), store (FIX), and the next stage of
-// the same unit waits for the store. So each core has several units in flight, each with buffers
-// of its own, and issues a stage of each in turn: while one unit is in M, another is in FIX and a
-// third in MTE1. The first term of a sum is put into L0C by a product with an identity, which is
-// exact; so every sum is rounded once.
+//     if the result is not stored yet:  X = X I                   Result
+//
+// Every line is a stage of core/pipeline.h. The first term of a sum is put into L0C by a product with
+// an identity, which is exact; so every sum is rounded once.
 #pragma once
 
+#include "../core/pipeline.h"
+#include "../core/ring.h"
 #include "blocks.h"
-#include "neumann_tril.h"
+#include "images.h"
 
 namespace neumann_tril {
 
@@ -56,58 +57,69 @@ template <typename T, int32_t C>
 class ProductStage {
   public:
     __aicore__ inline ProductStage(const InverseTask& task, GM_ADDR x, GM_ADDR workspace,
-                                   const ChunkTable& table)
+                                   const Chunks& chunks)
         : task_(task),
-          table_(table),
-          writer_(x, task.x_dtype, task.x_row_stride),
+          chunks_(chunks),
+          ring_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum(),
+                RoundUnits(task.leaf), kBatchesHeld),
+          writer_(x, task.chunks.x_dtype, task.chunks.x_row_stride),
           left_identity_{
               AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Identities<T>::kElements)},
           right_identity_{
-              AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0, Identities<T>::kElements)} {
-        block_ = AscendC::GetBlockIdx();
-        blocks_ = AscendC::GetBlockNum();
-        workspace_.SetGlobalBuffer((__gm__ T*)workspace + block_ * kWorkspacePerCore<C>);
-        const int64_t units = (task.matrices + kMatrices - 1) / kMatrices;
-        const int64_t batches = (units + 1) / 2;
-        batches_ = static_cast<int32_t>((batches - block_ + blocks_ - 1) / blocks_);
-        count_ = 2 * batches_;
-        if (2 * (block_ + (batches_ - 1) * blocks_) + 1 >= units) {
-            --count_;  // the last batch has one unit only
-        }
-        const nt_plan& plan = task.plan;
-        const bool squares = plan.form == NT_FORM_DOUBLING && plan.terms > 2;
-        streams_ = squares ? Buffers::kSquaringStreams : Buffers::kStreams;
+              AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0, Identities<T>::kElements)},
+          streams_(task.plan.form == NT_FORM_DOUBLING && task.plan.terms > 2
+                       ? Buffers::kSquaringStreams
+                       : Buffers::kStreams) {
+        workspace_.SetGlobalBuffer((__gm__ T*)workspace +
+                                   AscendC::GetBlockIdx() * InverseWorkspace(C, task.leaf));
         Compile();
     }
 
     __aicore__ inline void Run() {
-        for (int32_t s = 0; s < streams_; ++s) {
-            AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
-        }
         ClearInputs();
-        // The first round is short: it starts as soon as the vector cores have a batch, and of
-        // different length on neighbouring cores, so that they do not all store at the same time.
-        int32_t active = 1 + block_ % streams_;
-        FetchUpTo(active);
-        for (int32_t first = 0; first < count_; first += active, active = streams_) {
-            active = count_ - first < active ? count_ - first : active;
-            for (int32_t number = 0; number < stages_; ++number) {
-                for (int32_t s = 0; s < active; ++s) {
-                    Advance(s, first + s, number);
-                }
-            }
-            FetchUpTo(first + active + streams_);
+        RunUnits(*this, ring_.Count(), streams_, stages_);
+    }
+
+    // Brings N and X0 of a unit into L1.
+    __aicore__ inline void Fetch(int32_t unit) {
+        ring_.Arrive(unit);
+        if (unit == 0) {
+            AscendC::DataCopy(L1(Buffers::kIdentityL1, kIdentity), workspace_,
+                              AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
         }
-        for (int32_t s = 0; s < streams_; ++s) {
-            AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
+        BeginArrival(unit, Inputs());
+        const auto images = workspace_[kIdentity + ring_.PlaceOf(unit) * 2 * kImage<C>];
+        CopyLower<C, C>(Input(unit, 0), images);
+        CopyLeaves(Input(unit, 1), images[kImage<C>]);
+        Arrived(unit, Inputs());
+        ring_.Leave(unit);
+    }
+
+    __aicore__ inline void Advance(const Turn& turn, int32_t unit, int32_t number) {
+        if (turn.first) {
+            Begin(turn.stream, unit);
+        }
+        const Stage& stage = program_[number];
+        if (stage.step == Step::kMergeLeft) {
+            MergeLeft(turn, stage.side);
+        } else if (stage.step == Step::kMergeRight) {
+            MergeRight(turn, stage.side);
+        } else if (stage.side == 8) {
+            RunOn(turn, stage, LowerHalves<T>{});
+        } else {
+            RunOn(turn, stage, DiagonalBlocks<T, C>{stage.side});
+        }
+        if (turn.last) {
+            EndUse(unit, Inputs(), ring_.Count());
         }
     }
 
   private:
     using Buffers = ProductBuffers<T, C>;
     static constexpr int32_t kMatrices = kUnitRows / C;
-    // Residual and sum of a leaf, two for each of three joins, two for each of eight refinements.
-    static constexpr int32_t kMaxStages = C + 2 * 3 + 2 * kMaxRefinements;
+    // Residual and sum of a leaf, two for each of three joins, two for each of eight refinements,
+    // the result.
+    static constexpr int32_t kMaxStages = C + 2 * 3 + 2 * kMaxRefinements + 1;
 
     // --- buffers of the unit in flight in stream s
 
@@ -146,35 +158,11 @@ class ProductStage {
 
     // --- units
 
-    // Brings N and X0 of a unit into L1; both units of a batch are announced together.
-    __aicore__ inline void Fetch(int32_t unit) {
-        const int32_t batch = unit / 2;
-        if (unit % 2 == 0) {
-            AscendC::CrossCoreWaitFlag(kReady);
-        }
-        if (unit == 0) {
-            AscendC::DataCopy(L1(Buffers::kIdentityL1, kIdentity), workspace_,
-                              AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
-        }
-        if (unit >= Inputs()) {
-            AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Inputs());
-        }
-        const int32_t slot = batch % kRingDepth * 2 + unit % 2;
-        const auto images = workspace_[kIdentity + slot * 2 * kImage<C>];
-        CopyLower<C, C>(Input(unit, 0), images);
-        CopyLeaves(Input(unit, 1), images[kImage<C>]);
-        AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Inputs());
-        const bool last_of_batch = unit % 2 == 1 || unit + 1 == count_;
-        if (last_of_batch && batch + kRingDepth < batches_) {
-            AscendC::CrossCoreSetFlag<0x2, PIPE_MTE2>(kFree);
-        }
-    }
-
     __aicore__ inline void CopyLeaves(const AscendC::LocalTensor<T>& x,
                                       const AscendC::GlobalTensor<T>& image) const {
         switch (task_.leaf) {
             case 16:
-                CopyLower<C, 16>(x, image);
+                CopyLeavesOf16(x, image);
                 break;
             case 32:
                 CopyLower<C, 32>(x, image);
@@ -184,6 +172,15 @@ class ProductStage {
                 break;
             default:
                 CopyLower<C, 128>(x, image);
+        }
+    }
+
+    // Fractals one after another to the diagonals of the unit's matrices.
+    __aicore__ inline static void CopyLeavesOf16(const AscendC::LocalTensor<T>& x,
+                                                 const AscendC::GlobalTensor<T>& fractals) {
+        for (int32_t m = 0; m < kMatrices; ++m) {
+            AscendC::DataCopy(x[m * C * 16], fractals[m * C * 16],
+                              AscendC::DataCopyParams{C / 16, 16, 0, kUnitRows});
         }
     }
 
@@ -197,19 +194,13 @@ class ProductStage {
         AscendC::PipeBarrier<PIPE_MTE2>();
     }
 
-    __aicore__ inline void FetchUpTo(int32_t end) {
-        for (; fetched_ < end && fetched_ < count_; ++fetched_) {
-            Fetch(fetched_);
-        }
-    }
-
     __aicore__ inline void Begin(int32_t s, int32_t unit) {
         unit_[s] = unit;
-        const int64_t position = 2 * (block_ + unit / 2 * blocks_) + unit % 2;
+        const int64_t first = ring_.InBatchOrder(unit) * kMatrices;
         for (int32_t m = 0; m < kMatrices; ++m) {
-            places_[s][m] = Locate(task_, table_, position * kMatrices + m);
+            places_[s][m] = chunks_.Locate(first + m);
         }
-        AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE1>(unit % Inputs());
+        AwaitArrival(unit, Inputs());
         if (unit == 0) {
             LoadIdentities();
         }
@@ -223,32 +214,17 @@ class ProductStage {
         }
     }
 
-    __aicore__ inline void End(int32_t unit) const {
-        if (unit + Inputs() < count_) {
-            AscendC::SetFlag<AscendC::HardEvent::MTE1_MTE2>(unit % Inputs());
-        }
-    }
-
-    // --- the edges between the pipes of a stage
-
-    __aicore__ inline void BeginLoads(int32_t s) const {
-        AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(s);
-    }
-    __aicore__ inline void LoadsDone(int32_t s) const {
-        AscendC::SetFlag<AscendC::HardEvent::MTE1_M>(s);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE1_M>(s);
-    }
-    __aicore__ inline void ProductsDone(int32_t s) const {
-        AscendC::SetFlag<AscendC::HardEvent::M_FIX>(s);
-        AscendC::WaitFlag<AscendC::HardEvent::M_FIX>(s);
-    }
-    __aicore__ inline void StoresDone(int32_t s) const {
-        AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(s);
-    }
-
     // --- the stages of a plan, in order
 
-    enum class Step : uint8_t { kResidual, kAccumulate, kHorner, kSquare, kMergeLeft, kMergeRight };
+    enum class Step : uint8_t {
+        kResidual,
+        kAccumulate,
+        kHorner,
+        kSquare,
+        kMergeLeft,
+        kMergeRight,
+        kResult
+    };
 
     // Where a sum goes: to X in global memory; to L1 as an operand; there to Term rather than X.
     struct Target {
@@ -282,11 +258,15 @@ class ProductStage {
             Append(Step::kResidual, C / 16);
             Append(Step::kAccumulate, C / 16, true, Target{last, !last, false});
         }
+        if (task_.by_identity != 0) {
+            Append(Step::kResult, C / 16, true, Target{true, false, false});
+        }
     }
 
     __aicore__ inline void CompileSum(int32_t leaf) {
         const nt_plan& plan = task_.plan;
-        const bool result = plan.refinements == 0;  // a leaf's X is part of the result
+        // A leaf's X is part of the result.
+        const bool result = plan.refinements == 0 && task_.by_identity == 0;
         const bool operand = plan.splits + plan.refinements > 0;  // and one of products to come
         const bool sequential = plan.form == NT_FORM_SEQUENTIAL;
         Append(Step::kResidual, leaf);
@@ -301,47 +281,32 @@ class ProductStage {
         }
     }
 
-    __aicore__ inline void Advance(int32_t s, int32_t unit, int32_t number) {
-        if (number == 0) {
-            Begin(s, unit);
-        }
-        const Stage& stage = program_[number];
-        if (stage.step == Step::kMergeLeft) {
-            MergeLeft(s, stage.side);
-        } else if (stage.step == Step::kMergeRight) {
-            MergeRight(s, stage.side);
-        } else if (stage.side == 8) {
-            RunOn(s, stage, LowerHalves<T>{});
-        } else {
-            RunOn(s, stage, DiagonalBlocks<T, C>{stage.side});
-        }
-        if (number + 1 == stages_) {
-            End(unit);
-        }
-    }
-
     template <class Blocks>
-    __aicore__ inline void RunOn(int32_t s, const Stage& stage, const Blocks& blocks) {
+    __aicore__ inline void RunOn(const Turn& turn, const Stage& stage, const Blocks& blocks) {
         switch (stage.step) {
             case Step::kResidual:
-                Residual(s, blocks);
+                Residual(turn, blocks);
                 break;
             case Step::kAccumulate:
-                Accumulate(s, blocks, stage.from_operand, stage.target);
+                Accumulate(turn, blocks, stage.from_operand, stage.target);
                 break;
             case Step::kHorner:
-                Horner(s, blocks, stage.target);
+                Horner(turn, blocks, stage.target);
+                break;
+            case Step::kResult:
+                Result(turn, blocks, stage.target);
                 break;
             default:
-                Square(s, blocks);
+                Square(turn, blocks);
         }
     }
 
     // --- stages
 
     template <class Blocks>
-    __aicore__ inline void StoreSum(int32_t s, const Blocks& blocks, const Target& target) {
-        ProductsDone(s);
+    __aicore__ inline void StoreSum(const Turn& turn, const Blocks& blocks, const Target& target) {
+        const int32_t s = turn.stream;
+        ProductsDone(turn);
         if (target.operand) {
             if (target.term) {
                 blocks.Store(Term(s), Accumulator(s));
@@ -352,66 +317,81 @@ class ProductStage {
         if (target.result) {
             blocks.StoreResult(writer_, places_[s], Accumulator(s));
         }
-        StoresDone(s);
+        StoresDone(turn);
     }
 
     // R = I + N X
     template <class Blocks>
-    __aicore__ inline void Residual(int32_t s, const Blocks& blocks) {
-        BeginLoads(s);
+    __aicore__ inline void Residual(const Turn& turn, const Blocks& blocks) {
+        const int32_t s = turn.stream;
+        BeginLoads(turn);
         blocks.LoadA(A(s), N(s));
         blocks.LoadB(B(s), X(s));
-        LoadsDone(s);
+        LoadsDone(turn);
         blocks.SetIdentity(Accumulator(s), left_identity_, right_identity_);
         blocks.AddToIdentity(Accumulator(s), A(s), B(s));
-        ProductsDone(s);
+        ProductsDone(turn);
         blocks.Store(R(s), Accumulator(s));
-        StoresDone(s);
+        StoresDone(turn);
     }
 
     // X = X + X R; the X on the left is the accumulator unless `from_operand`.
     template <class Blocks>
-    __aicore__ inline void Accumulate(int32_t s, const Blocks& blocks, bool from_operand,
+    __aicore__ inline void Accumulate(const Turn& turn, const Blocks& blocks, bool from_operand,
                                       const Target& target) {
-        BeginLoads(s);
+        const int32_t s = turn.stream;
+        BeginLoads(turn);
         blocks.LoadA(A(s), X(s));
         blocks.LoadB(B(s), R(s));
-        LoadsDone(s);
+        LoadsDone(turn);
         if (from_operand) {
             blocks.SetLeft(Accumulator(s), A(s), right_identity_);
         }
         blocks.Multiply(Accumulator(s), A(s), B(s), true);
-        StoreSum(s, blocks, target);
+        StoreSum(turn, blocks, target);
     }
 
     // Y = X0 + Y R
     template <class Blocks>
-    __aicore__ inline void Horner(int32_t s, const Blocks& blocks, const Target& target) {
-        BeginLoads(s);
+    __aicore__ inline void Horner(const Turn& turn, const Blocks& blocks, const Target& target) {
+        const int32_t s = turn.stream;
+        BeginLoads(turn);
         blocks.LoadA(A(s), X(s));
         blocks.LoadB(B(s), R(s));
-        LoadsDone(s);
+        LoadsDone(turn);
         blocks.SetLeft(Accumulator(s), A(s), right_identity_);
         AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
         AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
         blocks.LoadA(A(s), Term(s));
-        LoadsDone(s);
+        LoadsDone(turn);
         blocks.Multiply(Accumulator(s), A(s), B(s), true);
-        StoreSum(s, blocks, target);
+        StoreSum(turn, blocks, target);
+    }
+
+    // X to global memory
+    template <class Blocks>
+    __aicore__ inline void Result(const Turn& turn, const Blocks& blocks, const Target& target) {
+        const int32_t s = turn.stream;
+        BeginLoads(turn);
+        blocks.LoadA(A(s), X(s));
+        LoadsDone(turn);
+        blocks.SetLeft(Accumulator(s), A(s), right_identity_);
+        StoreSum(turn, blocks, target);
     }
 
     // R = R R
     template <class Blocks>
-    __aicore__ inline void Square(int32_t s, const Blocks& blocks) {
+    __aicore__ inline void Square(const Turn& turn, const Blocks& blocks) {
+        const int32_t s = turn.stream;
         const auto square = Accumulator(streams_ + s);
-        BeginLoads(s);
+        BeginLoads(turn);
         blocks.LoadA(A(s), R(s));
         blocks.LoadB(B(s), R(s));
-        LoadsDone(s);
+        LoadsDone(turn);
         blocks.Multiply(square, A(s), B(s), false);
-        ProductsDone(s);
+        ProductsDone(turn);
         blocks.Store(R(s), square);
-        StoresDone(s);
+        StoresDone(turn);
     }
 
     // Pairs of neighbouring blocks of `side` fractals: the upper one starts at row (and, within its
@@ -424,43 +404,45 @@ class ProductStage {
     }
 
     // T = N21 X11 of all pairs
-    __aicore__ inline void MergeLeft(int32_t s, uint16_t side) {
+    __aicore__ inline void MergeLeft(const Turn& turn, uint16_t side) {
         const uint16_t pairs = kUnitFractals / (2 * side), size = side * 16;
         const uint32_t block = side * side * kFractal;
-        BeginLoads(s);
+        const int32_t s = turn.stream;
+        BeginLoads(turn);
         for (uint16_t p = 0; p < pairs; ++p) {
             const uint16_t up = Upper(p, side), low = up + side;
             LoadLeft(A(s)[p * block], N(s)[At(low, up)], kUnitFractals, side, side);
             LoadRight(B(s)[p * block], X(s)[At(up, up)], kUnitFractals, side, side);
         }
-        LoadsDone(s);
+        LoadsDone(turn);
         for (uint16_t p = 0; p < pairs; ++p) {
             AscendC::Mmad(Accumulator(s)[p * block], A(s)[p * block], B(s)[p * block],
                           Product(size, size, size, false));
         }
-        ProductsDone(s);
+        ProductsDone(turn);
         StoreFractals(Term(s), Accumulator(s), size, pairs * size, size);
-        StoresDone(s);
+        StoresDone(turn);
     }
 
     // X21 = X22 T of all pairs
-    __aicore__ inline void MergeRight(int32_t s, uint16_t side) {
+    __aicore__ inline void MergeRight(const Turn& turn, uint16_t side) {
         const uint16_t pairs = kUnitFractals / (2 * side), size = side * 16;
         const uint32_t block = side * side * kFractal;
-        const bool result = task_.plan.refinements == 0;
+        const bool result = task_.plan.refinements == 0 && task_.by_identity == 0;
         const bool operand = !result || 2 * side < C / 16;
-        BeginLoads(s);
+        const int32_t s = turn.stream;
+        BeginLoads(turn);
         for (uint16_t p = 0; p < pairs; ++p) {
             const uint16_t low = Upper(p, side) + side;
             LoadLeft(A(s)[p * block], X(s)[At(low, low)], kUnitFractals, side, side);
             LoadRight(B(s)[p * block], Term(s)[p * block], side, side, side);
         }
-        LoadsDone(s);
+        LoadsDone(turn);
         for (uint16_t p = 0; p < pairs; ++p) {
             AscendC::Mmad(Accumulator(s)[p * block], A(s)[p * block], B(s)[p * block],
                           Product(size, size, size, false));
         }
-        ProductsDone(s);
+        ProductsDone(turn);
         for (uint16_t p = 0; p < pairs; ++p) {
             const uint16_t up = Upper(p, side), low = up + side;
             if (operand) {
@@ -471,18 +453,16 @@ class ProductStage {
                               Accumulator(s)[p * block], size, size);
             }
         }
-        StoresDone(s);
+        StoresDone(turn);
     }
 
     const InverseTask& task_;
-    const ChunkTable& table_;
+    const Chunks& chunks_;
+    const Ring ring_;
     const ResultWriter writer_;
     const Identities<T> left_identity_, right_identity_;
+    const int32_t streams_;  // units in flight
     AscendC::GlobalTensor<T> workspace_;
-    int64_t block_, blocks_;
-    int32_t batches_, count_;  // of this core
-    int32_t streams_;          // units in flight
-    int32_t fetched_ = 0;      // units brought to L1 so far
     int32_t stages_ = 0;
     Stage program_[kMaxStages];
     int32_t unit_[Buffers::kStreams];  // in flight

@@ -11,8 +11,8 @@
 // The seeds, and X21 as it grows, stay in L1 for all units in flight.
 #pragma once
 
-#include "quant_joins.h"
-#include "quant_layout.h"
+#include "joins.h"
+#include "layout.h"
 
 namespace neumann_tril {
 
@@ -20,7 +20,7 @@ template <int32_t C>
 class QuantSumStage {
   public:
     __aicore__ inline QuantSumStage(const QuantTask& task, GM_ADDR workspace)
-        : share_(task.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum()),
+        : share_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum()),
           steps_(share_.count * 2 * JoinsOf(C)) {
         workspace_.SetGlobalBuffer((__gm__ int8_t*)workspace +
                                    AscendC::GetBlockIdx() * QuantWorkspacePerCore(C, 2));

@@ -1,8 +1,9 @@
 // Which units a core gets, and the constants of a matrix.
 #pragma once
 
-#include "layout.h"
-#include "quant_task.h"
+#include "../core/layout.h"
+#include "../core/ring.h"
+#include "task.h"
 
 namespace neumann_tril {
 
@@ -38,7 +39,7 @@ class Constants {
     }
 
     __aicore__ inline int64_t Group(int64_t matrix) const {
-        return task_.groups == 1 || matrix >= task_.inverse.matrices
+        return task_.groups == 1 || matrix >= task_.chunks.matrices
                    ? 0
                    : matrix / task_.group_step % task_.groups;
     }

@@ -11,8 +11,8 @@
 // With limbs, P = 256 Ph + Pl, there are three sums: Ph Qh, Ph Ql + Pl Qh, Pl Ql.
 #pragma once
 
-#include "blocks.h"
-#include "quant_task.h"
+#include "../inverse/blocks.h"
+#include "task.h"
 
 namespace neumann_tril {
 

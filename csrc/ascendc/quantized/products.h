@@ -13,8 +13,8 @@
 // quant_joins.h.
 #pragma once
 
-#include "quant_joins.h"
-#include "quant_layout.h"
+#include "joins.h"
+#include "layout.h"
 
 namespace neumann_tril {
 
@@ -63,12 +63,12 @@ class QuantProductStage {
   public:
     __aicore__ inline QuantProductStage(const QuantTask& task, GM_ADDR a, GM_ADDR x,
                                         GM_ADDR workspace, GM_ADDR constants,
-                                        const ChunkTable& table)
-        : task_(task.inverse),
-          table_(table),
+                                        const Chunks& chunks)
+        : task_(task.chunks),
+          chunks_(chunks),
           constants_(constants, task),
           groups_(task.groups),
-          share_(task.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum()),
+          share_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum()),
           count_(share_.count) {
         workspace_.SetGlobalBuffer((__gm__ int8_t*)workspace +
                                    AscendC::GetBlockIdx() * QuantWorkspacePerCore(C, 1));
@@ -169,7 +169,7 @@ class QuantProductStage {
         const int64_t matrix = (share_.first + unit) * kMatrices;
         const bool given = task_.a_dtype == NT_INT8;  // A itself, else codes from the vector cores
         for (int32_t m = 0; m < kMatrices; ++m) {
-            const Place place = Locate(task_, table_, matrix + m);
+            const Place place = chunks_.Locate(matrix + m);
             if (given) {
                 FetchBlocks(unit, m, a_[place.a], task_.a_row_stride, place.valid);
             } else {
@@ -229,7 +229,7 @@ class QuantProductStage {
     __aicore__ inline void Begin(int32_t s, int32_t unit) {
         const int64_t matrix = (share_.first + unit) * kMatrices;
         for (int32_t m = 0; m < kMatrices; ++m) {
-            places_[s][m] = Locate(task_, table_, matrix + m);
+            places_[s][m] = chunks_.Locate(matrix + m);
             group_[s][m] = constants_.Group(matrix + m);
         }
         if (groups_ > 1) {
@@ -437,8 +437,8 @@ class QuantProductStage {
         StoresDone(s);
     }
 
-    const InverseTask& task_;
-    const ChunkTable& table_;
+    const ChunkTask& task_;
+    const Chunks& chunks_;
     const Constants constants_;
     const int32_t groups_;
     const Share share_;

@@ -16,9 +16,4 @@ struct Tiling {
 
 Tiling Tile(const nt_npu_inversion& inversion);
 
-// The parts of it that hold for the quantised kernels too.
-const char* RefusePlan(const nt_plan& plan);
-const char* RefuseLayout(const nt_plan& plan, const nt_chunks& chunks);
-InverseTask TaskOf(const nt_plan& plan, const nt_chunks& chunks, int32_t a_dtype, int32_t x_dtype);
-
 }  // namespace neumann_tril

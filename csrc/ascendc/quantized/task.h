@@ -2,19 +2,17 @@
 // and device code.
 #pragma once
 
-#include "task.h"
+#include "../core/chunk_task.h"
 
 namespace neumann_tril {
 
 struct QuantTask {
-    InverseTask inverse;  // the matrices; a_dtype and x_dtype may be NT_INT8 or NT_INT16 too
+    ChunkTask chunks;    // a_dtype and x_dtype may be NT_INT8 or NT_INT16 too
     int32_t groups;       // rows of constants
     int32_t row;          // numbers in a row of constants
     int64_t group_step;   // matrices from one index of the group's dimension to the next
-    int64_t units;        // of 128 rows
 };
 
-constexpr int32_t kLeafRows = 16;
 constexpr int32_t kLeavesAtOnce = 32;  // a round: the leaves that a vector core seeds side by side
 constexpr int32_t kRoundRows = kLeavesAtOnce * kLeafRows;
 constexpr int32_t kRoundUnits = kRoundRows / kUnitRows;

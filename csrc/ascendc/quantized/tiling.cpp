@@ -1,8 +1,8 @@
-#include "quant_tiling.h"
+#include "tiling.h"
 
 #include <algorithm>
 
-#include "tiling.h"
+#include "../core/tiling.h"
 
 namespace neumann_tril {
 
@@ -69,16 +69,15 @@ QuantTiling Tile(const nt_npu_quantized& inversion) {
     }
     const int32_t c = inversion.plan.chunk_size;
     QuantTask& task = tiling.task;
-    task.inverse = TaskOf(inversion.plan, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
+    task.chunks = ChunkTaskOf(c, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
     task.groups = inversion.quant.groups;
     task.row = kFirstJoin + kJoinNumbers * inversion.plan.splits;
     task.group_step = 1;
     for (int32_t d = inversion.chunks.dims - 1; d > std::max(inversion.quant.group_dim, -1); --d) {
         task.group_step *= inversion.chunks.size[d];
     }
-    task.units = (task.inverse.matrices * c + kUnitRows - 1) / kUnitRows;
-    tiling.blocks = static_cast<int32_t>(std::min<int64_t>(task.units, inversion.cube_cores));
-    if (task.inverse.cube != 0) {
+    tiling.blocks = static_cast<int32_t>(std::min<int64_t>(task.chunks.units, inversion.cube_cores));
+    if (c > kLeafRows) {
         tiling.workspace_bytes =
             int64_t{tiling.blocks} * QuantWorkspacePerCore(c, inversion.quant.bits / 8);
     }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "neumann_tril.h"
-#include "quant_layout.h"
+#include "layout.h"
 
 namespace neumann_tril {
 
@@ -13,12 +13,12 @@ class QuantVector {
     static constexpr int16_t kLargest = Limbs == 1 ? 127 : 32639;  // code of A
 
     __aicore__ inline QuantVector(const QuantTask& task, GM_ADDR x, GM_ADDR workspace,
-                                  GM_ADDR constants, const ChunkTable& table)
-        : task_(task.inverse),
-          table_(table),
+                                  GM_ADDR constants, const Chunks& chunks)
+        : task_(task.chunks),
+          chunks_(chunks),
           constants_(constants, task),
           groups_(task.groups),
-          share_(task.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()),
+          share_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()),
           rounds_(share_.Rounds()),
           side_(AscendC::GetSubBlockIdx()) {
         x8_.SetGlobalBuffer((__gm__ int8_t*)x);
@@ -44,7 +44,7 @@ class QuantVector {
     }
     // Matrix m of a round.
     __aicore__ inline Place PlaceOf(int32_t j, int32_t m) const {
-        return m < UnitsOf(j) * (kUnitRows / C) ? Locate(task_, table_, FirstMatrix(j) + m)
+        return m < UnitsOf(j) * (kUnitRows / C) ? chunks_.Locate(FirstMatrix(j) + m)
                                                 : Place{};
     }
     __aicore__ inline AscendC::GlobalTensor<int8_t> InRing(int32_t j) const {
@@ -107,8 +107,8 @@ class QuantVector {
         }
     }
 
-    const InverseTask& task_;
-    const ChunkTable& table_;
+    const ChunkTask& task_;
+    const Chunks& chunks_;
     const Constants constants_;
     const int32_t groups_;
     const Share share_;

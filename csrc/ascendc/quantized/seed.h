@@ -16,7 +16,7 @@
 // A lane is a leaf; an instruction takes one column of several rows, or several columns of one row.
 #pragma once
 
-#include "quant_vector.h"
+#include "vector.h"
 
 namespace neumann_tril {
 
@@ -70,8 +70,8 @@ template <typename In, int32_t C, int32_t Limbs>
 class QuantSeedStage : private QuantVector<C, Limbs> {
   public:
     __aicore__ inline QuantSeedStage(const QuantTask& task, GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
-                                     GM_ADDR constants, const ChunkTable& table)
-        : Base(task, x, workspace, constants, table) {
+                                     GM_ADDR constants, const Chunks& chunks)
+        : Base(task, x, workspace, constants, chunks) {
         a_.SetGlobalBuffer((__gm__ In*)a);
         for (int32_t j = 0; j < rounds_; ++j) {
             slices_ += SlicesOf(j);
@@ -93,7 +93,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         for (int32_t s = 0; s < SlicesOf(j); ++s) {
             Take(j, s);
         }
-        if (kCodesOfA && task_.cube != 0) {
+        if (kCodesOfA && kHasCube) {
             EndCodesOfA(j);
         }
         AscendC::PipeBarrier<PIPE_V>();
@@ -107,7 +107,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         if (task_.x_dtype != NT_INT8) {
             AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);  // of StoreLeaves
         }
-        if (task_.cube != 0) {
+        if (kHasCube) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE3>(kReady);
         }
     }
@@ -117,9 +117,10 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
     using Base = QuantVector<C, Limbs>;
     using Base::Clamp, Base::CopyResult, Base::FirstMatrix, Base::InRing, Base::PlaceOf,
         Base::SplitLimbs, Base::UnitsOf;
-    using Base::constants_, Base::groups_, Base::rounds_, Base::side_, Base::table_, Base::task_,
+    using Base::constants_, Base::groups_, Base::rounds_, Base::side_, Base::chunks_, Base::task_,
         Base::workspace_, Base::x16_, Base::x8_;
     using Word = typename LeafWord<In>::Type;
+    static constexpr bool kHasCube = C > kLeafRows;
     static constexpr bool kCodesOfA = sizeof(In) != 1;  // the cube needs them from here
     static constexpr bool kNumbers = IsNumber<In>::value;
     static constexpr int32_t kSliceBuffers = Buffers::kSliceBuffers;
@@ -172,7 +173,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
             AscendC::Duplicate<uint16_t>(lower[i * kLeafRows * kLeavesAtOnce], 0xFFFF,
                                          i * kLeavesAtOnce);
         }
-        if (Limbs == 1 && side_ == 0 && task_.cube != 0) {
+        if (Limbs == 1 && side_ == 0 && kHasCube) {
             StoreIdentity();
         }
     }
@@ -265,7 +266,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         const int32_t per_round = kRoundRows / kSliceRows;
         const int32_t j = loaded_ / per_round, row = loaded_ % per_round * kSliceRows;
         for (int32_t m = 0; m < kSliceMatrices; ++m) {
-            const Place place = Locate(task_, table_, FirstMatrix(j) + row / C + m);
+            const Place place = chunks_.Locate(FirstMatrix(j) + row / C + m);
             const int32_t rows = Exist(place, row % C);
             if (rows > 0) {
                 CopyRows(Slice(loaded_)[m * C * Buffers::kRowBytes / sizeof(In)],
@@ -284,7 +285,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         if constexpr (kCodesOfA) {
             RemoveNans(slice);
             CopyLeaves(slice.template ReinterpretCast<uint16_t>(), s * kSliceRows);
-            if (task_.cube != 0) {
+            if (kHasCube) {
                 StoreCodesOfA(slice, j, s * kSliceRows);
             }
         } else {
@@ -302,7 +303,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         bool cleared = false;
         for (int32_t m = 0; m < kSliceMatrices; ++m) {
             const int32_t rows =
-                Exist(Locate(task_, table_, FirstMatrix(j) + row / C + m), row % C);
+                Exist(chunks_.Locate(FirstMatrix(j) + row / C + m), row % C);
             const int32_t missing = (kSliceRows < C ? kSliceRows : C) - rows;
             if (missing > 0) {
                 AscendC::Duplicate<uint16_t>(slice[(m * C + rows) * kWordsPerRow], 0,
@@ -547,9 +548,9 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
             }
             AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
-            if (task_.cube == 0 && task_.x_dtype == NT_INT8) {
+            if (!kHasCube && task_.x_dtype == NT_INT8) {
                 StoreRows(j, fractals);
-            } else if (task_.cube != 0) {
+            } else if (kHasCube) {
                 if (!kCodesOfA) {
                     WaitForPlace(j);
                 }
@@ -566,7 +567,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
     }
 
     __aicore__ inline void WaitForPlace(int32_t j) const {
-        if (Limbs == 1 && task_.cube != 0 && j >= RoundsHeld(Limbs)) {
+        if (Limbs == 1 && kHasCube && j >= RoundsHeld(Limbs)) {
             AscendC::CrossCoreWaitFlag(kFree);
         }
     }

@@ -1,7 +1,7 @@
 // The kernel's entry points: launched by the C interface of neumann_tril_npu.h.
-#include "inverse.h"
+#include "kernel.h"
 
-#include "launch.h"
+#include "../core/launch.h"
 #include "tiling.h"
 
 namespace neumann_tril {

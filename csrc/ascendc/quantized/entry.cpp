@@ -8,12 +8,12 @@
 //             8 bits:  seeds, blocks of A -> L1; all joins; X -> global memory  quant_products.h
 //             16 bits: two int8 limbs; the sums of each join -> workspace           quant_sums.h
 //         vector core, 16 bits: sums -> codes -> workspace, X         quant_codes.h
-#include "launch.h"
-#include "quant_codes.h"
-#include "quant_products.h"
-#include "quant_seed.h"
-#include "quant_sums.h"
-#include "quant_tiling.h"
+#include "../core/launch.h"
+#include "codes.h"
+#include "products.h"
+#include "seed.h"
+#include "sums.h"
+#include "tiling.h"
 
 namespace neumann_tril {
 
@@ -23,12 +23,12 @@ __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspac
                                           QuantTask task) {
     AscendC::InitSocState();
     AscendC::SetCtrlSpr<48, 48>(1);
-    const ChunkTable table(first_row, valid_rows);
+    const Chunks chunks(task.chunks, first_row, valid_rows);
     if ASCEND_IS_AIV {
-        QuantSeedStage<In, C, Limbs> seeds(task, a, x, workspace, constants, table);
+        QuantSeedStage<In, C, Limbs> seeds(task, a, x, workspace, constants, chunks);
         seeds.Start();
         const int32_t rounds =
-            Share(task.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()).Rounds();
+            Share(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()).Rounds();
         if constexpr (C == kLeafRows || Limbs == 1) {
             for (int32_t j = 0; j < rounds; ++j) {
                 seeds.Round(j);
@@ -38,7 +38,7 @@ __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspac
             static_assert(Seeds::kWords <= QuantCodeBuffers::kWords &&
                               QuantCodeBuffers::kEnd <= Seeds::kSlices,
                           "the joins must leave the constants and the slices of A alone");
-            QuantCodeStage<C> codes(task, x, workspace, constants, table);
+            QuantCodeStage<C> codes(task, x, workspace, constants, chunks);
             for (int32_t first = 0; first < rounds; first += RoundsHeld(Limbs)) {
                 const int32_t held = first + RoundsHeld(Limbs);
                 const int32_t end = held < rounds ? held : rounds;
@@ -51,7 +51,7 @@ __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspac
     }
     if ASCEND_IS_AIC {
         if constexpr (C > kLeafRows && Limbs == 1) {
-            QuantProductStage<C> stage(task, a, x, workspace, constants, table);
+            QuantProductStage<C> stage(task, a, x, workspace, constants, chunks);
             stage.Run();
         }
         if constexpr (C > kLeafRows && Limbs == 2) {

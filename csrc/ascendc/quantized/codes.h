@@ -9,7 +9,7 @@
 // is loaded while the one before is computed.
 #pragma once
 
-#include "quant_vector.h"
+#include "vector.h"
 
 namespace neumann_tril {
 
@@ -27,8 +27,8 @@ template <int32_t C>
 class QuantCodeStage : private QuantVector<C, 2> {
   public:
     __aicore__ inline QuantCodeStage(const QuantTask& task, GM_ADDR x, GM_ADDR workspace,
-                                     GM_ADDR constants, const ChunkTable& table)
-        : Base(task, x, workspace, constants, table) {
+                                     GM_ADDR constants, const Chunks& chunks)
+        : Base(task, x, workspace, constants, chunks) {
         for (int32_t j = 0; j < rounds_; ++j) {
             for (int32_t join = 0; join < JoinsOf(C); ++join) {
                 parts_ += 2 * ((Entries(j, join) + kPart - 1) / kPart);

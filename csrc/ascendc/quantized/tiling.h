@@ -2,7 +2,7 @@
 #pragma once
 
 #include "neumann_tril_npu.h"
-#include "quant_task.h"
+#include "task.h"
 
 namespace neumann_tril {
 

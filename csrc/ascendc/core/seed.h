@@ -1,0 +1,136 @@
+// The seed of a leaf by substitution, for every kind of kernel: a lane is a leaf.
+//
+// A leaf of L rows is L / 16 panels of 16 columns, in float: panel[row][16][lane]. An instruction
+// does the same step for all leaves side by side. Right-looking, and in place, since the column
+// that gives the factors is the one that is complete last: with F = A at first,
+//
+//     for k = 1 .. L - 2:   for all i > k, j < k:   F[i][j] = F[i][j] - F[i][k] * F[k][j]
+//
+// leaves -X below the diagonal, X = (I + A)^-1. Every entry sees the operations of row by row
+// substitution in the same order: each product and each difference is rounded, k ascending. What
+// lies outside a band of width w only enters what lies outside: it is cut off at the end.
+//
+// Eight lanes are a block of 32 bytes, so that one repeat serves eight entries of eight leaves: the
+// factor by a block stride of zero, those of a row by a stride of all lanes.
+#pragma once
+
+#include "rows.h"
+
+namespace neumann_tril {
+
+// Sixteen columns of leaves; rows from the panel's first row on.
+template <int32_t Lanes>
+struct Panel {
+    static constexpr uint8_t kEntry = Lanes / 8;  // blocks
+    static constexpr uint8_t kRow = kLeafRows * kEntry;
+    static constexpr int32_t kRowFloats = kLeafRows * Lanes;
+
+    AscendC::LocalTensor<float> lanes;
+
+    __aicore__ inline AscendC::LocalTensor<float> At(int32_t row, int32_t column) const {
+        return lanes[row * kRowFloats + column * Lanes];
+    }
+};
+
+template <int32_t Lanes>
+class Substitution {
+  public:
+    // Rows of 64 floats that `products` must hold.
+    static constexpr int32_t kProducts = Lanes == 8 ? 64 : Lanes / 8 * 16;
+
+    __aicore__ inline explicit Substitution(const AscendC::LocalTensor<float>& products)
+        : products_(products) {}
+
+    // F[i][j] -= f[i] F[k][j] for `rows` rows below k of the panel and columns j < end; `factors`
+    // are those of the row below k, in a panel's column.
+    __aicore__ inline void Eliminate(const Panel<Lanes>& panel, int32_t k,
+                                     const AscendC::LocalTensor<float>& factors, int32_t rows,
+                                     int32_t end) const {
+        const int32_t blocks = kGroups * (end > 8 ? 2 : 1), at_once = kProducts / blocks;
+        for (int32_t first = 0; first < rows; first += at_once) {
+            const int32_t n = Clamp(rows - first, at_once);
+            for (int32_t b = 0; b < blocks; ++b) {
+                AscendC::Mul(Products(b, n), factors[first * kRowFloats + b % kGroups * 8],
+                             Block(panel, k, b), LanesOf(b, end), n,
+                             AscendC::BinaryRepeatParams{1, 0, kEntry, 8, kRow, 0});
+            }
+            AscendC::PipeBarrier<PIPE_V>();
+            for (int32_t b = 0; b < blocks; ++b) {
+                const auto target = Block(panel, k + 1 + first, b);
+                AscendC::Sub(target, target, Products(b, n), LanesOf(b, end), n,
+                             AscendC::BinaryRepeatParams{kEntry, kEntry, 1, kRow, kRow, 8});
+            }
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+    }
+
+    // All of a leaf of one panel, with a band of `band` entries below the diagonal.
+    __aicore__ inline void Invert(const Panel<Lanes>& panel, int32_t band) const {
+        for (int32_t k = 1; k + 1 < kLeafRows && band > 1; ++k) {
+            Eliminate(panel, k, panel.At(k + 1, k), Clamp(band, kLeafRows - 1 - k), k);
+        }
+        CutBand(panel, kLeafRows, band);
+    }
+
+    // Zeros beyond the band, in a panel of `rows` rows that starts on the diagonal.
+    __aicore__ inline static void CutBand(const Panel<Lanes>& panel, int32_t rows, int32_t band) {
+        for (int32_t row = band + 1; row < Clamp(band + kLeafRows, rows); ++row) {
+            AscendC::Duplicate<float>(panel.At(row, 0), 0.0f, (row - band) * Lanes);
+        }
+        const int32_t beyond = rows - band - kLeafRows;
+        if (beyond > 0) {
+            AscendC::Duplicate<float>(panel.At(band + kLeafRows, 0), 0.0f,
+                                      beyond * Panel<Lanes>::kRowFloats);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // Zeros above the diagonal (and on it), where there may be anything.
+    __aicore__ inline static void CutUpper(const Panel<Lanes>& panel) {
+        for (int32_t row = 0; row < kLeafRows; ++row) {
+            AscendC::Duplicate<float>(panel.At(row, row), 0.0f, (kLeafRows - row) * Lanes);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    __aicore__ inline static void SetDiagonal(const Panel<Lanes>& panel, float value) {
+        AscendC::Duplicate<float>(panel.lanes, value, Lanes, kLeafRows, 1,
+                                  kRow + kEntry);
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // F = 0 - F of `rows` rows, without negative zeros; `zeros`: a block.
+    __aicore__ inline static void Negate(const Panel<Lanes>& panel, int32_t rows,
+                                         const AscendC::LocalTensor<float>& zeros) {
+        constexpr int32_t kRepeats = 128;
+        for (int32_t at = 0; at < rows * Panel<Lanes>::kRowFloats; at += kRepeats * 64) {
+            const int32_t n = Clamp(rows * Panel<Lanes>::kRowFloats / 64 - at / 64, kRepeats);
+            AscendC::Sub(panel.lanes[at], zeros, panel.lanes[at], 64, n,
+                         AscendC::BinaryRepeatParams{1, 0, 1, 8, 0, 8});
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+  private:
+    static constexpr int32_t kGroups = Lanes / 8;
+    static constexpr uint8_t kEntry = Panel<Lanes>::kEntry;
+    static constexpr uint8_t kRow = Panel<Lanes>::kRow;
+    static constexpr int32_t kRowFloats = Panel<Lanes>::kRowFloats;
+
+    // Block b of a row: eight columns of eight lanes; those of all lanes first.
+    __aicore__ inline static AscendC::LocalTensor<float> Block(const Panel<Lanes>& panel,
+                                                               int32_t row, int32_t b) {
+        return panel.At(row, b / kGroups * 8)[b % kGroups * 8];
+    }
+    // Its floats in columns below `end`.
+    __aicore__ inline static uint64_t LanesOf(int32_t b, int32_t end) {
+        return static_cast<uint64_t>(Clamp(end - b / kGroups * 8, 8) * 8);
+    }
+    __aicore__ inline AscendC::LocalTensor<float> Products(int32_t b, int32_t rows) const {
+        return products_[b * rows * 64];
+    }
+
+    AscendC::LocalTensor<float> products_;
+};
+
+}  // namespace neumann_tril

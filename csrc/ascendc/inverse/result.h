@@ -1,0 +1,67 @@
+// What the vector cores write of the result: columns of the seeds, and zeros.
+#pragma once
+
+#include "../core/rows.h"
+#include "task.h"
+#include "neumann_tril.h"
+
+namespace neumann_tril {
+
+class ResultRows {
+  public:
+    // `zeros`: kZeros words that are zero.
+    static constexpr int32_t kZeros = 1024;
+    __aicore__ inline ResultRows(const InverseTask& task, GM_ADDR x,
+                                 const AscendC::LocalTensor<uint16_t>& zeros)
+        : task_(task), zeros_(zeros) {
+        x16_.SetGlobalBuffer((__gm__ uint16_t*)x);
+        x32_.SetGlobalBuffer((__gm__ float*)x);
+    }
+
+    __aicore__ inline bool Wide() const { return task_.chunks.x_dtype == NT_FLOAT32; }
+
+    // `count` numbers as the words of the result; float32 results take the floats themselves.
+    __aicore__ inline void Round(const AscendC::LocalTensor<uint16_t>& words,
+                                 const AscendC::LocalTensor<float>& floats, int32_t count) const {
+        if (task_.chunks.x_dtype == NT_FLOAT16) {
+            AscendC::Cast(words.template ReinterpretCast<half>(), floats,
+                          AscendC::RoundMode::CAST_RINT, count);
+        } else {
+            AscendC::Cast(words.template ReinterpretCast<bfloat16_t>(), floats,
+                          AscendC::RoundMode::CAST_RINT, count);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // Sixteen columns of a matrix at `offset` from its first element.
+    __aicore__ inline void Store(int64_t offset, const AscendC::LocalTensor<uint16_t>& words,
+                                 int32_t rows) const {
+        CopyRowsOut(x16_, offset, task_.chunks.x_row_stride, words, rows, 16);
+    }
+    __aicore__ inline void Store(int64_t offset, const AscendC::LocalTensor<float>& floats,
+                                 int32_t rows) const {
+        CopyRowsOut(x32_, offset, task_.chunks.x_row_stride, floats, rows, 16);
+    }
+
+    __aicore__ inline void StoreZerosOf(const Place& place) const {
+        const ChunkTask& chunks = task_.chunks;
+        if (task_.zero_side >= chunks.chunk_size || place.valid == 0) {
+            return;
+        }
+        if (Wide()) {
+            StoreZeros(x32_, place, chunks.x_row_stride, chunks.chunk_size, task_.zero_side,
+                       zeros_.ReinterpretCast<float>(), kZeros / 2);
+        } else {
+            StoreZeros(x16_, place, chunks.x_row_stride, chunks.chunk_size, task_.zero_side, zeros_,
+                       kZeros);
+        }
+    }
+
+  private:
+    const InverseTask& task_;
+    const AscendC::LocalTensor<uint16_t> zeros_;
+    AscendC::GlobalTensor<uint16_t> x16_;
+    AscendC::GlobalTensor<float> x32_;
+};
+
+}  // namespace neumann_tril
