@@ -2,24 +2,36 @@
 //
 // What is done with a unit is a chain of stages: load operands (MTE1), multiply (M), store (FIX);
 // the next stage of the same unit waits for the store. So several units are in flight, each in a
-// stream with buffers of its own, and a stage of each is issued in turn: while one is in M, another
-// is in FIX and a third in MTE1.
+// stream, which has operands in L0A, L0B and L0C of its own, and a stage of each is issued in turn:
+// while one is in M, another is in FIX and a third in MTE1.
+//
+// The first stages of a plan may be small: bound by the way through the pipes, not by the work in
+// them. Then the units of the next turn go through these early stages, in streams of their own, in
+// between the late stages of this turn:
+//
+//     late     R0    R1    R2    X0    X1 X2
+//     early       T     X     T     X              of three other units each
 #pragma once
 
 #include "layout.h"
 
 namespace neumann_tril {
 
-// A stage of the unit in a stream; the first and the last of a unit have edges of their own, so that
-// the next unit is loaded while the result of the last one leaves.
+// A stage of a unit. The first and the last in a stream have edges of their own, so that the next
+// unit is loaded while the result of the last one leaves.
 struct Turn {
     int32_t stream;
-    bool first, last;
+    bool first, last;  // in this stream
+    int32_t after;     // the stream whose last store has to have landed; -1: none
+    bool begins, ends;  // the unit
 };
 
 // --- the edges between the pipes, in order of their use
 
 __aicore__ inline void BeginLoads(const Turn& turn) {
+    if (turn.after >= 0) {
+        AscendC::WaitFlag<AscendC::HardEvent::FIX_MTE1>(turn.after);
+    }
     if (turn.first) {
         AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(turn.stream);
     } else {
@@ -43,22 +55,9 @@ __aicore__ inline void ProductsDone(const Turn& turn) {
 __aicore__ inline void StoresDone(const Turn& turn) {
     if (turn.last) {
         AscendC::SetFlag<AscendC::HardEvent::FIX_M>(turn.stream);
-    } else {
+    }
+    if (!turn.ends) {
         AscendC::SetFlag<AscendC::HardEvent::FIX_MTE1>(turn.stream);
-    }
-}
-
-// Before the first and after the last unit.
-__aicore__ inline void OpenStreams(int32_t streams) {
-    for (int32_t s = 0; s < streams; ++s) {
-        AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
-        AscendC::SetFlag<AscendC::HardEvent::FIX_M>(s);
-    }
-}
-__aicore__ inline void CloseStreams(int32_t streams) {
-    for (int32_t s = 0; s < streams; ++s) {
-        AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
-        AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(s);
     }
 }
 
@@ -81,32 +80,109 @@ __aicore__ inline void EndUse(int32_t unit, int32_t buffers, int32_t count) {
     }
 }
 
-// Runs `stages` stages of units 0 .. count - 1, `streams` units at a time; Kernel has
-//     Fetch(unit)                brings a unit to L1
+// Runs the stages of units 0 .. count - 1, of `streams` units in a turn; Kernel has
+//     Fetch(unit)                   brings a unit to L1
 //     Advance(turn, unit, number)   issues stage `number` of a unit
-// Units are fetched up to `streams` ahead. The first turn is short: it starts as soon as the vector
-// cores have a batch, and is of different length on neighbouring cores, so that they do not all
-// store at the same time.
+// Late stages take streams 0 .. streams - 1, early ones those behind. The first turn is short: it
+// starts as soon as the vector cores have a batch, and is of different length on neighbouring
+// cores, so that they do not all store at the same time.
 template <class Kernel>
-__aicore__ inline void RunUnits(Kernel& kernel, int32_t count, int32_t streams, int32_t stages) {
-    int32_t fetched = 0;
-    int32_t active = 1 + static_cast<int32_t>(AscendC::GetBlockIdx()) % streams;
-    OpenStreams(streams);
-    for (int32_t first = 0; first < count; first += active, active = streams) {
-        active = Clamp(count - first, active);
-        for (; fetched < count && fetched < first + active; ++fetched) {
-            kernel.Fetch(fetched);
+class UnitPipeline {
+  public:
+    __aicore__ inline UnitPipeline(Kernel& kernel, int32_t count, int32_t streams, int32_t stages,
+                                   int32_t early = 0)
+        : kernel_(kernel), count_(count), streams_(streams), stages_(stages), early_(early) {}
+
+    __aicore__ inline void Run() {
+        const int32_t used = early_ == 0 ? streams_ : 2 * streams_;
+        for (int32_t s = 0; s < used; ++s) {
+            AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
+            AscendC::SetFlag<AscendC::HardEvent::FIX_M>(s);
         }
-        for (int32_t number = 0; number < stages; ++number) {
-            for (int32_t s = 0; s < active; ++s) {
-                kernel.Advance(Turn{s, number == 0, number + 1 == stages}, first + s, number);
+        Group late;
+        int32_t next = 0;
+        int32_t size = 1 + static_cast<int32_t>(AscendC::GetBlockIdx()) % streams_;
+        while (next < count_ || late.count > 0) {
+            const Group group{next, Clamp(count_ - next, size)};
+            size = streams_;
+            next += group.count;
+            FetchUpTo(next);
+            if (early_ == 0) {
+                late = group;
             }
+            IssueTurn(late, group);
+            late = early_ == 0 ? Group{} : group;
+            FetchUpTo(next + streams_);
         }
-        for (; fetched < count && fetched < first + active + streams; ++fetched) {
-            kernel.Fetch(fetched);
+        for (int32_t s = 0; s < used; ++s) {
+            AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
+            AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(s);
         }
     }
-    CloseStreams(streams);
+
+  private:
+    // Units that go through the same stages side by side.
+    struct Group {
+        int32_t first = 0, count = 0;
+    };
+
+    __aicore__ inline void FetchUpTo(int32_t end) {
+        for (; fetched_ < end && fetched_ < count_; ++fetched_) {
+            kernel_.Fetch(fetched_);
+        }
+    }
+
+    // The late stages of one group, with a round of early stages of the other after every few.
+    __aicore__ inline void IssueTurn(const Group& late, const Group& group) {
+        const int32_t issues = (stages_ - early_) * late.count;
+        const int32_t pace = issues < 2 * (early_ + 2) ? 1 : issues / (early_ + 2);
+        int32_t number = 0;
+        for (int32_t i = 0; i < issues; ++i) {
+            Issue(late, i % late.count, early_ + i / late.count);
+            for (; number < early_ && i + 1 >= (number + 1) * pace; ++number) {
+                IssueAll(group, number);
+            }
+        }
+        for (; number < early_; ++number) {
+            IssueAll(group, number);
+        }
+    }
+    __aicore__ inline void IssueAll(const Group& group, int32_t number) {
+        for (int32_t i = 0; i < group.count; ++i) {
+            Issue(group, i, number);
+        }
+    }
+
+    __aicore__ inline void Issue(const Group& group, int32_t i, int32_t number) {
+        const bool is_early = number < early_;
+        Turn turn;
+        turn.begins = number == 0;
+        turn.ends = number + 1 == stages_;
+        turn.first = turn.begins || number == early_;
+        turn.last = turn.ends || number + 1 == early_;
+        turn.stream = is_early ? streams_ + i : i;
+        turn.after = -1;
+        if (turn.first && (handed_over_ >> i & 1) != 0) {
+            turn.after = streams_ + i;
+            handed_over_ &= ~(1u << i);
+        }
+        kernel_.Advance(turn, group.first + i, number);
+        if (is_early && turn.last) {
+            handed_over_ |= 1u << i;
+        }
+    }
+
+    Kernel& kernel_;
+    const int32_t count_, streams_, stages_, early_;
+    int32_t fetched_ = 0;
+    uint32_t handed_over_ = 0;  // a bit for each early stream whose last store nobody has awaited
+};
+
+template <class Kernel>
+__aicore__ inline void RunUnits(Kernel& kernel, int32_t count, int32_t streams, int32_t stages,
+                                int32_t early = 0) {
+    UnitPipeline<Kernel> pipeline(kernel, count, streams, stages, early);
+    pipeline.Run();
 }
 
 }  // namespace neumann_tril

@@ -19,21 +19,23 @@ constexpr uint32_t RowBytes(int32_t columns) {
 // What DataCopyPad can skip from row to row in global memory, in bytes.
 __aicore__ inline bool IsGap(int64_t bytes) { return bytes >= 0 && bytes <= 0xFFFFFFFFLL; }
 
-// `rows` rows of `columns`, `stride` elements apart in global memory (any number, also negative).
+// `rows` rows of `columns`, `stride` elements apart in global memory (any number, also negative);
+// `blocks` blocks of the Unified Buffer are left out after each.
 template <typename T>
 __aicore__ inline void CopyRowsIn(const AscendC::LocalTensor<T>& dst,
                                   const AscendC::GlobalTensor<T>& src, int64_t offset,
-                                  int64_t stride, int32_t rows, int32_t columns) {
+                                  int64_t stride, int32_t rows, int32_t columns,
+                                  uint32_t blocks = 0) {
     const uint32_t bytes = columns * sizeof(T);
     const int64_t gap = (stride - columns) * static_cast<int64_t>(sizeof(T));
     const AscendC::DataCopyPadExtParams<T> no_padding{false, 0, 0, 0};
     if (IsGap(gap)) {
         const AscendC::DataCopyExtParams all{static_cast<uint16_t>(rows), bytes,
-                                             static_cast<uint32_t>(gap), 0, 0};
+                                             static_cast<uint32_t>(gap), blocks, 0};
         AscendC::DataCopyPad(dst, src[offset], all, no_padding);
         return;
     }
-    const uint32_t pitch = RowBytes<T>(columns) / sizeof(T);
+    const uint32_t pitch = (RowBytes<T>(columns) + blocks * 32) / sizeof(T);
     for (int32_t r = 0; r < rows; ++r) {
         AscendC::DataCopyPad(dst[r * pitch], src[offset + r * stride],
                              AscendC::DataCopyExtParams{1, bytes, 0, 0, 0}, no_padding);

@@ -5,7 +5,7 @@
 // of K, so that a sum is rounded once. The two shapes hide how operands lie in L0A, L0B and L0C:
 //     DiagonalBlocks   blocks of 16, 32 or 64, dense
 //     LowerHalves      one block of 128 as 64 + 64: its upper right quarter is never touched
-// L0 operands a and b, accumulator c; `identity` names the constants in L0A and L0B.
+// L0 operands a and b, accumulator c; `identity`: the constants in L0A and L0B.
 #pragma once
 
 #include "../core/arch.h"
@@ -16,17 +16,32 @@ namespace neumann_tril {
 
 constexpr uint16_t kUnitFractals = kUnitRows / 16;  // fractals in a column of an image
 
-// Identities of 64, 32 and 16 in L0A or L0B.
-template <typename T>
+// The identities that the cube multiplies by. Seven fractals, 0 0 0 I 0 0 0, hold every column of
+// up to four fractals of an identity, and every row of an operand in L0B. For blocks of 128 L0B holds
+// all of an identity of 64 x 64, in which they are fractals 2 to 8.
+template <typename T, bool Whole>
 struct Identities {
-    AscendC::LocalTensor<T> tensor;
+    AscendC::LocalTensor<T> left, right;  // in L0A, in L0B
 
-    static constexpr uint32_t kElements = (16 + 4 + 1) * kFractal;
-    __aicore__ inline static uint32_t Offset(uint16_t side) {
-        return (side == 4 ? 0 : side == 2 ? 16 : 20) * kFractal;
+    static constexpr uint32_t kPattern = 7 * kFractal;
+    static constexpr uint32_t kElements = Whole ? 16 * kFractal : kPattern;
+
+    // Column (in L0B also row) j of an identity.
+    __aicore__ inline AscendC::LocalTensor<T> Left(uint16_t j) const {
+        return left[(3 - j) * kFractal];
     }
-    __aicore__ inline AscendC::LocalTensor<T> Of(uint16_t side) const {
-        return tensor[Offset(side)];
+    __aicore__ inline AscendC::LocalTensor<T> Right(uint16_t j) const {
+        return right[((Whole ? 5 : 3) - j) * kFractal];
+    }
+
+    // From an image of the identity of 64 x 64 in L1.
+    __aicore__ inline void Load(const AscendC::LocalTensor<T>& image) const {
+        LoadLeft(left, image[2 * kFractal], 7, 7, 1);
+        if constexpr (Whole) {
+            LoadRight(right, image, 4, 4, 4);
+        } else {
+            LoadRight(right, image[2 * kFractal], 7, 7, 1);
+        }
     }
 };
 
@@ -150,25 +165,28 @@ struct DiagonalBlocks {
         }
     }
 
-    // C = I
+    // C = I, a column of fractals at a time
     __aicore__ inline void SetIdentity(const AscendC::LocalTensor<float>& c,
-                                       const Identities<T>& left,
-                                       const Identities<T>& right) const {
+                                       const Identities<T, C == 128>& identity) const {
         for (uint16_t q = 0; q < Count(); ++q) {
-            AscendC::Mmad(c[q * Fractals()], left.Of(side), right.Of(side),
-                          Product(Size(), Size(), Size(), false));
+            for (uint16_t j = 0; j < side; ++j) {
+                AscendC::Mmad(c[q * Fractals() + j * side * kFractal], identity.Left(j),
+                              identity.Right(0), Product(Size(), 16, 16, false));
+            }
         }
-        Settle();
+        AscendC::PipeBarrier<PIPE_M>();
     }
-    // C = A
+    // C = A, likewise
     __aicore__ inline void SetLeft(const AscendC::LocalTensor<float>& c,
                                    const AscendC::LocalTensor<T>& a,
-                                   const Identities<T>& right) const {
+                                   const Identities<T, C == 128>& identity) const {
         for (uint16_t q = 0; q < Count(); ++q) {
-            AscendC::Mmad(c[q * Fractals()], a[q * Fractals()], right.Of(side),
-                          Product(Size(), Size(), Size(), false));
+            for (uint16_t j = 0; j < side; ++j) {
+                AscendC::Mmad(c[q * Fractals() + j * side * kFractal], a[q * Fractals()],
+                              identity.Right(j), Product(Size(), 16, Size(), false));
+            }
         }
-        Settle();
+        AscendC::PipeBarrier<PIPE_M>();
     }
     // C = C + A B after SetIdentity
     __aicore__ inline void AddToIdentity(const AscendC::LocalTensor<float>& c,
@@ -207,14 +225,6 @@ struct DiagonalBlocks {
             writer.Store(places[q * Size() / C], row, row, c[q * Fractals()], Size(), Size());
         }
     }
-
-  private:
-    // Below ten fractals the cube does not order two products into the same place by itself.
-    __aicore__ inline void Settle() const {
-        if (side * side < 10) {
-            AscendC::PipeBarrier<PIPE_M>();
-        }
-    }
 };
 
 // L0A: the upper left 64 x 64; then the lower 64 x 128 as four rows of fractals.
@@ -239,23 +249,23 @@ struct LowerHalves {
     }
 
     __aicore__ inline void SetIdentity(const AscendC::LocalTensor<float>& c,
-                                       const Identities<T>& left,
-                                       const Identities<T>& right) const {
-        AscendC::Mmad(c, left.Of(4), right.Of(4), Product(64, 64, 64, false));
-        for (uint16_t r = 0; r < 4; ++r) {
-            AscendC::Mmad(c[kLower + r * kRow + kRight], left.Of(1), right.Of(4)[r * 4 * kFractal],
+                                       const Identities<T, true>& identity) const {
+        for (uint16_t j = 0; j < 4; ++j) {
+            AscendC::Mmad(c[j * 4 * kFractal], identity.Left(j), identity.Right(0),
+                          Product(64, 16, 16, false));
+            AscendC::Mmad(c[kLower + j * kRow + kRight], identity.Left(0), identity.Right(j),
                           Product(16, 64, 16, false));
         }
         AscendC::PipeBarrier<PIPE_M>();
     }
     __aicore__ inline void SetLeft(const AscendC::LocalTensor<float>& c,
                                    const AscendC::LocalTensor<T>& a,
-                                   const Identities<T>& right) const {
-        AscendC::Mmad(c, a, right.Of(4), Product(64, 64, 64, false));
+                                   const Identities<T, true>& identity) const {
+        AscendC::Mmad(c, a, identity.right, Product(64, 64, 64, false));
         for (uint16_t r = 0; r < 4; ++r) {
             const uint32_t row = kLower + r * kRow;
-            AscendC::Mmad(c[row], a[row], right.Of(4), Product(16, 64, 64, false));
-            AscendC::Mmad(c[row + kRight], a[row + kRight], right.Of(4),
+            AscendC::Mmad(c[row], a[row], identity.right, Product(16, 64, 64, false));
+            AscendC::Mmad(c[row + kRight], a[row + kRight], identity.right,
                           Product(16, 64, 64, false));
         }
         AscendC::PipeBarrier<PIPE_M>();

@@ -61,9 +61,7 @@ class UnitRows {
     __aicore__ inline void Load(const AscendC::LocalTensor<uint16_t>& rows,
                                 const UnitPlaces<C>& places) const {
         for (int32_t m = 0; m < UnitPlaces<C>::kMatrices; ++m) {
-            if (places.of[m].valid > 0) {
-                CopyRowsIn(rows[m * C * C], a16_, places.of[m].a, stride_, places.of[m].valid, C);
-            }
+            LoadLower(rows[m * C * C], places.of[m]);
         }
     }
 
@@ -104,6 +102,18 @@ class UnitRows {
     }
 
   private:
+    // Of the rows as much as the lower triangle needs, in lines of kLine columns: nothing else is
+    // read, neither by the images nor by the seeds.
+    static constexpr int32_t kLine = 64 < C ? 64 : C;
+    __aicore__ inline void LoadLower(const AscendC::LocalTensor<uint16_t>& rows,
+                                     const Place& place) const {
+        for (int32_t row = 0; row < place.valid; row += kLine) {
+            const int32_t columns = row + kLine;
+            CopyRowsIn(rows[row * C], a16_, place.a + row * stride_, stride_,
+                       Clamp(place.valid - row, kLine), columns, (C - columns) / 16);
+        }
+    }
+
     const int64_t stride_;
     const bool wide_;
     AscendC::GlobalTensor<uint16_t> a16_;
@@ -163,30 +173,40 @@ class ImageOfA {
   private:
     static constexpr int32_t kRowPitch = C / 16;  // blocks from row to row of A
 
+    // Rows of 128 columns are read to the middle in the upper half of a matrix.
     __aicore__ inline void Negate(const AscendC::LocalTensor<uint16_t>& rows) const {
+        if constexpr (C == 128) {
+            Negate(rows, 64, 64);
+            Negate(rows[64 * C], 128, 64);
+        } else {
+            Negate(rows, 128, C);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+    }
+
+    // The first `lanes` words of `repeats` times 128.
+    __aicore__ inline void Negate(const AscendC::LocalTensor<uint16_t>& rows, uint64_t lanes,
+                                  uint8_t repeats) const {
         if constexpr (kOne<T> == kOne<half>) {
             const auto numbers = rows.template ReinterpretCast<half>();
-            AscendC::Muls(numbers, numbers, static_cast<half>(-1.0f), 128, C,
+            AscendC::Muls(numbers, numbers, static_cast<half>(-1.0f), lanes, repeats,
                           AscendC::UnaryRepeatParams{1, 1, 8, 8});
-            AscendC::PipeBarrier<PIPE_V>();
         } else {
-            for (int32_t at = 0; at < kImage<C>; at += kScratch) {
-                FlipSigns(rows[at]);
-            }
+            FlipSigns(rows, lanes, repeats);
         }
     }
 
     // bfloat16 has no arithmetic: (a | s) - (a & s), which cannot overflow.
-    __aicore__ inline void FlipSigns(const AscendC::LocalTensor<uint16_t>& rows) const {
-        constexpr uint8_t kRepeats = kScratch / 128;
+    __aicore__ inline void FlipSigns(const AscendC::LocalTensor<uint16_t>& rows, uint64_t lanes,
+                                     uint8_t repeats) const {
         const AscendC::BinaryRepeatParams with_block{1, 1, 0, 8, 8, 0};
-        AscendC::And(scratch_, rows, sign_, 128, kRepeats, with_block);
-        AscendC::Or(rows, rows, sign_, 128, kRepeats, with_block);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::And(scratch_, rows, sign_, lanes, repeats, with_block);
+        AscendC::Or(rows, rows, sign_, lanes, repeats, with_block);
         AscendC::PipeBarrier<PIPE_V>();
         const auto numbers = rows.template ReinterpretCast<int16_t>();
-        AscendC::Sub(numbers, numbers, scratch_.template ReinterpretCast<int16_t>(), 128, kRepeats,
+        AscendC::Sub(numbers, numbers, scratch_.template ReinterpretCast<int16_t>(), lanes, repeats,
                      AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 8});
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     __aicore__ inline void Cut(const AscendC::LocalTensor<uint16_t>& n,

@@ -47,8 +47,8 @@ class LeafSeedStage {
                                     GM_ADDR workspace, const Chunks& chunks)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kUnits,
-                kBatchesHeld),
+          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(),
+                kBatchesHeld, kUnits, FirstRoundUnits(16)),
           side_(AscendC::GetSubBlockIdx()),
           a_(task.chunks, a),
           images_(Ub<uint16_t>(Buffers::kConstants, 528),

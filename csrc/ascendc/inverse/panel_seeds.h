@@ -156,7 +156,7 @@ class PanelSeedStage {
         : task_(task),
           chunks_(chunks),
           ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(),
-                kRoundUnits, kBatchesHeld),
+                kBatchesHeld, kRoundUnits, kRoundUnits),
           side_(AscendC::GetSubBlockIdx()),
           band_(task.plan.bandwidth),
           panels_(task.chunks, a),

@@ -1,54 +1,51 @@
 // The cube's part: all products of a plan, for several units in flight.
 //
 // For each unit (128 rows, 128 / C matrices) the vector cores have left N = -(I + A) and the seed
-// X0.
-//
-//     if S > 1, on the leaves:
-//         R = I + N X                                             Residual
-//         sequential:  repeat S - 1 times  Y = X0 + Y R           Accumulate, then Horner
-//         doubling:    repeat log2 S times X = X + X R; R = R R   Accumulate, Square
-//     for h = leaf, 2 leaf .. C/2, on all pairs of neighbours:
-//         T = N21 X11                                             MergeLeft
-//         X21 = X22 T                                             MergeRight
-//     repeat r times:
-//         E = I + N X                                             Residual
-//         X = X + X E                                             Accumulate
-//
-//     if the result is not stored yet:  X = X I                   Result
-//
-// Every line is a stage of core/pipeline.h. The first term of a sum is put into L0C by a product with
-// an identity, which is exact; so every sum is rounded once.
+// X0; the stages of program.h make X of them. The first term of a sum is put into L0C by a product
+// with an identity, which is exact; so every sum is rounded once.
 #pragma once
 
 #include "../core/pipeline.h"
 #include "../core/ring.h"
 #include "blocks.h"
 #include "images.h"
+#include "program.h"
 
 namespace neumann_tril {
 
 template <typename T, int32_t C>
 struct ProductBuffers {
-    static constexpr int32_t kStreams = C == 128 ? 2 : 3;  // units in flight
-    static constexpr int32_t kInputs = 2 * kStreams;       // units in L1, half of them ahead
+    static constexpr int32_t kStreams = C == 128 ? 2 : 3;  // units in flight, late and early each
+    static constexpr int32_t kInputs = 2 * kStreams;       // units in L1
+    // Operands, and results, of the early stages: eight fractals.
+    static constexpr uint32_t kSmallBytes = 8 * kFractal * sizeof(T);
 
-    // L1, in bytes
+    // L1, in bytes: N and X of each input; of each late stream R and Horner's Y, or a join's T; T of
+    // each early stream
     static constexpr uint32_t kImageBytes = kImage<C> * sizeof(T);
     static constexpr uint32_t kIdentityL1 = 0;
-    static constexpr uint32_t kInputL1 = kIdentityL1 + kIdentity * sizeof(T);  // N and X each
+    static constexpr uint32_t kInputL1 = kIdentityL1 + kIdentity * sizeof(T);
     static constexpr uint32_t kResidualL1 = kInputL1 + kInputs * 2 * kImageBytes;
     static constexpr uint32_t kTermL1 = kResidualL1 + kStreams * kImageBytes;
-    static_assert(kTermL1 + kStreams * kImageBytes <= 512 * 1024 - 256, "L1 is too small");
+    static constexpr uint32_t kSmallTermL1 = kTermL1 + kStreams * kImageBytes;
+    static_assert(kSmallTermL1 + kStreams * kSmallBytes <= 512 * 1024 - 256, "L1 is too small");
 
-    // L0A and L0B, in bytes: identities, then an operand for each stream
-    static constexpr uint32_t kOperand = Identities<T>::kElements * sizeof(T);
+    // L0A and L0B, in bytes: identities; an operand for each late, for each early stream
+    using Identity = Identities<T, C == 128>;
     static constexpr uint32_t kOperandBytes = (C == 128 ? 48 * kFractal : kImage<C>)*sizeof(T);
-    static_assert(kOperand + kStreams * kOperandBytes <= 64 * 1024, "L0A and L0B are too small");
+    static constexpr uint32_t kOperands = Identity::kElements * sizeof(T);
+    static constexpr uint32_t kSmallOperands = kOperands + kStreams * kOperandBytes;
+    static_assert(kSmallOperands + kStreams * kSmallBytes <= 64 * 1024,
+                  "L0A and L0B are too small");
 
-    // L0C, in bytes: an accumulator for each stream; a second one where R is squared
-    static constexpr uint32_t kAccumulatorBytes = kImage<C> * sizeof(float);
+    // L0C, in bytes: an accumulator for each stream; a second one where R is squared, which plans
+    // with early stages do not do
+    static constexpr uint32_t kAccumulatorBytes = 4 * (C == 128 ? 48 * kFractal : kImage<C>);
+    static constexpr uint32_t kSmallAccumulators = kStreams * kAccumulatorBytes;
+    static constexpr uint32_t kSmallAccumulatorBytes = 8 * kFractal * 4;
+    static_assert(kSmallAccumulators + kStreams * kSmallAccumulatorBytes <= 128 * 1024,
+                  "L0C is too small");
     static constexpr int32_t kAccumulators = 128 * 1024 / kAccumulatorBytes;
-    static_assert(kAccumulators >= kStreams, "L0C is too small");
     static constexpr int32_t kSquaringStreams =
         kAccumulators / 2 < kStreams ? kAccumulators / 2 : kStreams;
 };
@@ -58,26 +55,25 @@ class ProductStage {
   public:
     __aicore__ inline ProductStage(const InverseTask& task, GM_ADDR x, GM_ADDR workspace,
                                    const Chunks& chunks)
-        : task_(task),
+        : leaf_(task.leaf),
           chunks_(chunks),
           ring_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum(),
-                RoundUnits(task.leaf), kBatchesHeld),
+                kBatchesHeld, RoundUnits(task.leaf), FirstRoundUnits(task.leaf)),
           writer_(x, task.chunks.x_dtype, task.chunks.x_row_stride),
-          left_identity_{
-              AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Identities<T>::kElements)},
-          right_identity_{
-              AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0, Identities<T>::kElements)},
+          identity_{
+              AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Buffers::Identity::kPattern),
+              AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0, Buffers::Identity::kElements)},
+          program_(task),
           streams_(task.plan.form == NT_FORM_DOUBLING && task.plan.terms > 2
                        ? Buffers::kSquaringStreams
                        : Buffers::kStreams) {
         workspace_.SetGlobalBuffer((__gm__ T*)workspace +
                                    AscendC::GetBlockIdx() * InverseWorkspace(C, task.leaf));
-        Compile();
     }
 
     __aicore__ inline void Run() {
         ClearInputs();
-        RunUnits(*this, ring_.Count(), streams_, stages_);
+        RunUnits(*this, ring_.Count(), streams_, program_.Stages(), program_.Early());
     }
 
     // Brings N and X0 of a unit into L1.
@@ -97,19 +93,17 @@ class ProductStage {
 
     __aicore__ inline void Advance(const Turn& turn, int32_t unit, int32_t number) {
         if (turn.first) {
-            Begin(turn.stream, unit);
+            Begin(turn, unit);
         }
         const Stage& stage = program_[number];
         if (stage.step == Step::kMergeLeft) {
             MergeLeft(turn, stage.side);
         } else if (stage.step == Step::kMergeRight) {
-            MergeRight(turn, stage.side);
-        } else if (stage.side == 8) {
-            RunOn(turn, stage, LowerHalves<T>{});
+            MergeRight(turn, stage.side, stage.target);
         } else {
-            RunOn(turn, stage, DiagonalBlocks<T, C>{stage.side});
+            RunOnBlocks(turn, stage);
         }
-        if (turn.last) {
+        if (turn.ends) {
             EndUse(unit, Inputs(), ring_.Count());
         }
     }
@@ -117,9 +111,6 @@ class ProductStage {
   private:
     using Buffers = ProductBuffers<T, C>;
     static constexpr int32_t kMatrices = kUnitRows / C;
-    // Residual and sum of a leaf, two for each of three joins, two for each of eight refinements,
-    // the result.
-    static constexpr int32_t kMaxStages = C + 2 * 3 + 2 * kMaxRefinements + 1;
 
     // --- buffers of the unit in flight in stream s
 
@@ -139,28 +130,44 @@ class ProductStage {
     }
     // Horner's Y; the T of a merge.
     __aicore__ inline AscendC::LocalTensor<T> Term(int32_t s) const {
-        return L1(Buffers::kTermL1 + s * Buffers::kImageBytes);
+        return IsLate(s) ? L1(Buffers::kTermL1 + s * Buffers::kImageBytes)
+                         : L1(Buffers::kSmallTermL1 + Early(s) * Buffers::kSmallBytes,
+                              Buffers::kSmallBytes / sizeof(T));
+    }
+
+    __aicore__ inline static bool IsLate(int32_t s) { return s < Buffers::kStreams; }
+    __aicore__ inline static int32_t Early(int32_t s) { return s - Buffers::kStreams; }
+    template <typename U>
+    __aicore__ inline static AscendC::LocalTensor<U> Own(int32_t s, AscendC::TPosition position,
+                                                         uint32_t late, uint32_t late_bytes,
+                                                         uint32_t early, uint32_t early_bytes) {
+        const uint32_t bytes = IsLate(s) ? late_bytes : early_bytes;
+        const uint32_t offset = IsLate(s) ? late + s * bytes : early + Early(s) * bytes;
+        return AscendC::LocalTensor<U>(position, offset, bytes / sizeof(U));
     }
     __aicore__ inline AscendC::LocalTensor<T> A(int32_t s) const {
-        return AscendC::LocalTensor<T>(AscendC::TPosition::A2,
-                                       Buffers::kOperand + s * Buffers::kOperandBytes,
-                                       Buffers::kOperandBytes / sizeof(T));
+        return Own<T>(s, AscendC::TPosition::A2, Buffers::kOperands, Buffers::kOperandBytes,
+                      Buffers::kSmallOperands, Buffers::kSmallBytes);
     }
     __aicore__ inline AscendC::LocalTensor<T> B(int32_t s) const {
-        return AscendC::LocalTensor<T>(AscendC::TPosition::B2,
-                                       Buffers::kOperand + s * Buffers::kOperandBytes,
-                                       Buffers::kOperandBytes / sizeof(T));
+        return Own<T>(s, AscendC::TPosition::B2, Buffers::kOperands, Buffers::kOperandBytes,
+                      Buffers::kSmallOperands, Buffers::kSmallBytes);
     }
-    __aicore__ inline AscendC::LocalTensor<float> Accumulator(int32_t i) const {
-        return AscendC::LocalTensor<float>(AscendC::TPosition::CO1, i * Buffers::kAccumulatorBytes,
-                                           kImage<C>);
+    __aicore__ inline AscendC::LocalTensor<float> Accumulator(int32_t s) const {
+        return Own<float>(s, AscendC::TPosition::CO1, 0, Buffers::kAccumulatorBytes,
+                          Buffers::kSmallAccumulators, Buffers::kSmallAccumulatorBytes);
+    }
+    __aicore__ inline AscendC::LocalTensor<float> SecondAccumulator(int32_t s) const {
+        return AscendC::LocalTensor<float>(AscendC::TPosition::CO1,
+                                           (streams_ + s) * Buffers::kAccumulatorBytes,
+                                           Buffers::kAccumulatorBytes / 4);
     }
 
     // --- units
 
     __aicore__ inline void CopyLeaves(const AscendC::LocalTensor<T>& x,
                                       const AscendC::GlobalTensor<T>& image) const {
-        switch (task_.leaf) {
+        switch (leaf_) {
             case 16:
                 CopyLeavesOf16(x, image);
                 break;
@@ -194,91 +201,30 @@ class ProductStage {
         AscendC::PipeBarrier<PIPE_MTE2>();
     }
 
-    __aicore__ inline void Begin(int32_t s, int32_t unit) {
-        unit_[s] = unit;
+    __aicore__ inline void Begin(const Turn& turn, int32_t unit) {
+        unit_[turn.stream] = unit;
         const int64_t first = ring_.InBatchOrder(unit) * kMatrices;
         for (int32_t m = 0; m < kMatrices; ++m) {
-            places_[s][m] = chunks_.Locate(first + m);
+            places_[turn.stream][m] = chunks_.Locate(first + m);
         }
-        AwaitArrival(unit, Inputs());
-        if (unit == 0) {
-            LoadIdentities();
+        if (turn.begins) {
+            AwaitArrival(unit, Inputs());
         }
-    }
-
-    __aicore__ inline void LoadIdentities() {
-        const auto image = L1(Buffers::kIdentityL1, kIdentity);
-        for (uint16_t side = 1; side <= 4; side *= 2) {
-            LoadLeft(left_identity_.Of(side), image, 4, side, side);
-            LoadRight(right_identity_.Of(side), image, 4, side, side);
+        if (turn.begins && unit == 0) {
+            identity_.Load(L1(Buffers::kIdentityL1, kIdentity));
         }
     }
 
-    // --- the stages of a plan, in order
+    // --- stages
 
-    enum class Step : uint8_t {
-        kResidual,
-        kAccumulate,
-        kHorner,
-        kSquare,
-        kMergeLeft,
-        kMergeRight,
-        kResult
-    };
-
-    // Where a sum goes: to X in global memory; to L1 as an operand; there to Term rather than X.
-    struct Target {
-        bool result, operand, term;
-    };
-
-    struct Stage {
-        Step step;
-        uint8_t side;       // fractals of the blocks
-        bool from_operand;  // the accumulator starts from the left operand
-        Target target;
-    };
-
-    __aicore__ inline void Append(Step step, int32_t side, bool from_operand = false,
-                                  const Target& target = Target{false, false, false}) {
-        program_[stages_++] = Stage{step, static_cast<uint8_t>(side), from_operand, target};
-    }
-
-    __aicore__ inline void Compile() {
-        const nt_plan& plan = task_.plan;
-        const int32_t leaf = task_.leaf / 16;
-        if (plan.terms > 1) {
-            CompileSum(leaf);
-        }
-        for (int32_t side = leaf; side < C / 16; side *= 2) {
-            Append(Step::kMergeLeft, side);
-            Append(Step::kMergeRight, side);
-        }
-        for (int32_t r = 1; r <= plan.refinements; ++r) {
-            const bool last = r == plan.refinements;
-            Append(Step::kResidual, C / 16);
-            Append(Step::kAccumulate, C / 16, true, Target{last, !last, false});
-        }
-        if (task_.by_identity != 0) {
-            Append(Step::kResult, C / 16, true, Target{true, false, false});
-        }
-    }
-
-    __aicore__ inline void CompileSum(int32_t leaf) {
-        const nt_plan& plan = task_.plan;
-        // A leaf's X is part of the result.
-        const bool result = plan.refinements == 0 && task_.by_identity == 0;
-        const bool operand = plan.splits + plan.refinements > 0;  // and one of products to come
-        const bool sequential = plan.form == NT_FORM_SEQUENTIAL;
-        Append(Step::kResidual, leaf);
-        for (int32_t terms = 1; terms < plan.terms; terms = sequential ? terms + 1 : terms * 2) {
-            const bool last = (sequential ? terms + 1 : terms * 2) == plan.terms;
-            const Target target{last && result, !last || operand, sequential && !last};
-            const bool horner = sequential && terms > 1;
-            Append(horner ? Step::kHorner : Step::kAccumulate, leaf, terms == 1, target);
-            if (!sequential && !last) {
-                Append(Step::kSquare, leaf);
+    __aicore__ inline void RunOnBlocks(const Turn& turn, const Stage& stage) {
+        if constexpr (C == 128) {
+            if (stage.side == 8) {
+                RunOn(turn, stage, LowerHalves<T>{});
+                return;
             }
         }
+        RunOn(turn, stage, DiagonalBlocks<T, C>{stage.side});
     }
 
     template <class Blocks>
@@ -300,8 +246,6 @@ class ProductStage {
                 Square(turn, blocks);
         }
     }
-
-    // --- stages
 
     template <class Blocks>
     __aicore__ inline void StoreSum(const Turn& turn, const Blocks& blocks, const Target& target) {
@@ -328,7 +272,7 @@ class ProductStage {
         blocks.LoadA(A(s), N(s));
         blocks.LoadB(B(s), X(s));
         LoadsDone(turn);
-        blocks.SetIdentity(Accumulator(s), left_identity_, right_identity_);
+        blocks.SetIdentity(Accumulator(s), identity_);
         blocks.AddToIdentity(Accumulator(s), A(s), B(s));
         ProductsDone(turn);
         blocks.Store(R(s), Accumulator(s));
@@ -345,7 +289,7 @@ class ProductStage {
         blocks.LoadB(B(s), R(s));
         LoadsDone(turn);
         if (from_operand) {
-            blocks.SetLeft(Accumulator(s), A(s), right_identity_);
+            blocks.SetLeft(Accumulator(s), A(s), identity_);
         }
         blocks.Multiply(Accumulator(s), A(s), B(s), true);
         StoreSum(turn, blocks, target);
@@ -359,7 +303,7 @@ class ProductStage {
         blocks.LoadA(A(s), X(s));
         blocks.LoadB(B(s), R(s));
         LoadsDone(turn);
-        blocks.SetLeft(Accumulator(s), A(s), right_identity_);
+        blocks.SetLeft(Accumulator(s), A(s), identity_);
         AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
         AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
         blocks.LoadA(A(s), Term(s));
@@ -375,7 +319,7 @@ class ProductStage {
         BeginLoads(turn);
         blocks.LoadA(A(s), X(s));
         LoadsDone(turn);
-        blocks.SetLeft(Accumulator(s), A(s), right_identity_);
+        blocks.SetLeft(Accumulator(s), A(s), identity_);
         StoreSum(turn, blocks, target);
     }
 
@@ -383,7 +327,7 @@ class ProductStage {
     template <class Blocks>
     __aicore__ inline void Square(const Turn& turn, const Blocks& blocks) {
         const int32_t s = turn.stream;
-        const auto square = Accumulator(streams_ + s);
+        const auto square = SecondAccumulator(s);
         BeginLoads(turn);
         blocks.LoadA(A(s), R(s));
         blocks.LoadB(B(s), R(s));
@@ -425,11 +369,9 @@ class ProductStage {
     }
 
     // X21 = X22 T of all pairs
-    __aicore__ inline void MergeRight(const Turn& turn, uint16_t side) {
+    __aicore__ inline void MergeRight(const Turn& turn, uint16_t side, const Target& target) {
         const uint16_t pairs = kUnitFractals / (2 * side), size = side * 16;
         const uint32_t block = side * side * kFractal;
-        const bool result = task_.plan.refinements == 0 && task_.by_identity == 0;
-        const bool operand = !result || 2 * side < C / 16;
         const int32_t s = turn.stream;
         BeginLoads(turn);
         for (uint16_t p = 0; p < pairs; ++p) {
@@ -445,10 +387,10 @@ class ProductStage {
         ProductsDone(turn);
         for (uint16_t p = 0; p < pairs; ++p) {
             const uint16_t up = Upper(p, side), low = up + side;
-            if (operand) {
+            if (target.operand) {
                 StoreFractals(X(s)[At(low, up)], Accumulator(s)[p * block], size, size, kUnitRows);
             }
-            if (result) {
+            if (target.result) {
                 writer_.Store(places_[s][up * 16 / C], low * 16 % C, up * 16 % C,
                               Accumulator(s)[p * block], size, size);
             }
@@ -456,17 +398,16 @@ class ProductStage {
         StoresDone(turn);
     }
 
-    const InverseTask& task_;
+    const int32_t leaf_;
     const Chunks& chunks_;
     const Ring ring_;
     const ResultWriter writer_;
-    const Identities<T> left_identity_, right_identity_;
-    const int32_t streams_;  // units in flight
+    const typename Buffers::Identity identity_;
+    const Program<C> program_;
+    const int32_t streams_;  // in a turn
     AscendC::GlobalTensor<T> workspace_;
-    int32_t stages_ = 0;
-    Stage program_[kMaxStages];
-    int32_t unit_[Buffers::kStreams];  // in flight
-    Place places_[Buffers::kStreams][kMatrices];
+    int32_t unit_[2 * Buffers::kStreams];  // in flight
+    Place places_[2 * Buffers::kStreams][kMatrices];
 };
 
 }  // namespace neumann_tril
