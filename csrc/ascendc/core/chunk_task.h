@@ -1,5 +1,5 @@
-// The chunk matrices of a call, as the host describes them to a kernel: plain data, passed by value.
-// Shared by host and device code.
+// The chunk matrices of a call, as the host describes them to a kernel: plain data, passed by
+// value. Shared by host and device code.
 #pragma once
 
 #include <stdint.h>
@@ -7,8 +7,9 @@
 namespace neumann_tril {
 
 constexpr int32_t kTaskDims = 8;
-constexpr int32_t kLeafRows = 16;   // rows of the leaves that vector cores seed side by side
-constexpr int32_t kUnitRows = 128;  // a unit: 128 rows, that is 128 / C matrices one below the other
+constexpr int32_t kLeafRows = 16;  // rows of the leaves that vector cores seed side by side
+constexpr int32_t kUnitRows =
+    128;  // a unit: 128 rows, that is 128 / C matrices one below the other
 
 struct ChunkTask {
     int32_t chunk_size;

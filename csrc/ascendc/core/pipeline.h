@@ -21,8 +21,8 @@ namespace neumann_tril {
 // unit is loaded while the result of the last one leaves.
 struct Turn {
     int32_t stream;
-    bool first, last;  // in this stream
-    int32_t after;     // the stream whose last store has to have landed; -1: none
+    bool first, last;   // in this stream
+    int32_t after;      // the stream whose last store has to have landed; -1: none
     bool begins, ends;  // the unit
 };
 

@@ -41,23 +41,23 @@ class Substitution {
     __aicore__ inline explicit Substitution(const AscendC::LocalTensor<float>& products)
         : products_(products) {}
 
-    // F[i][j] -= f[i] F[k][j] for `rows` rows below k of the panel and columns j < end; `factors`
-    // are those of the row below k, in a panel's column.
+    // F[i][j] -= f[i] F[k][j] for `rows` rows below k of the panel and columns j < end, in the
+    // first 8 `groups` lanes; `factors` are those of the row below k, in a panel's column.
     __aicore__ inline void Eliminate(const Panel<Lanes>& panel, int32_t k,
                                      const AscendC::LocalTensor<float>& factors, int32_t rows,
-                                     int32_t end) const {
-        const int32_t blocks = kGroups * (end > 8 ? 2 : 1), at_once = kProducts / blocks;
+                                     int32_t end, int32_t groups = Lanes / 8) const {
+        const int32_t blocks = groups * (end > 8 ? 2 : 1), at_once = kProducts / blocks;
         for (int32_t first = 0; first < rows; first += at_once) {
             const int32_t n = Clamp(rows - first, at_once);
             for (int32_t b = 0; b < blocks; ++b) {
-                AscendC::Mul(Products(b, n), factors[first * kRowFloats + b % kGroups * 8],
-                             Block(panel, k, b), LanesOf(b, end), n,
+                AscendC::Mul(Products(b, n), factors[first * kRowFloats + b % groups * 8],
+                             Block(panel, k, b, groups), LanesOf(b / groups, end), n,
                              AscendC::BinaryRepeatParams{1, 0, kEntry, 8, kRow, 0});
             }
             AscendC::PipeBarrier<PIPE_V>();
             for (int32_t b = 0; b < blocks; ++b) {
-                const auto target = Block(panel, k + 1 + first, b);
-                AscendC::Sub(target, target, Products(b, n), LanesOf(b, end), n,
+                const auto target = Block(panel, k + 1 + first, b, groups);
+                AscendC::Sub(target, target, Products(b, n), LanesOf(b / groups, end), n,
                              AscendC::BinaryRepeatParams{kEntry, kEntry, 1, kRow, kRow, 8});
             }
             AscendC::PipeBarrier<PIPE_V>();
@@ -65,9 +65,10 @@ class Substitution {
     }
 
     // All of a leaf of one panel, with a band of `band` entries below the diagonal.
-    __aicore__ inline void Invert(const Panel<Lanes>& panel, int32_t band) const {
+    __aicore__ inline void Invert(const Panel<Lanes>& panel, int32_t band,
+                                  int32_t groups = Lanes / 8) const {
         for (int32_t k = 1; k + 1 < kLeafRows && band > 1; ++k) {
-            Eliminate(panel, k, panel.At(k + 1, k), Clamp(band, kLeafRows - 1 - k), k);
+            Eliminate(panel, k, panel.At(k + 1, k), Clamp(band, kLeafRows - 1 - k), k, groups);
         }
         CutBand(panel, kLeafRows, band);
     }
@@ -94,8 +95,7 @@ class Substitution {
     }
 
     __aicore__ inline static void SetDiagonal(const Panel<Lanes>& panel, float value) {
-        AscendC::Duplicate<float>(panel.lanes, value, Lanes, kLeafRows, 1,
-                                  kRow + kEntry);
+        AscendC::Duplicate<float>(panel.lanes, value, Lanes, kLeafRows, 1, kRow + kEntry);
         AscendC::PipeBarrier<PIPE_V>();
     }
 
@@ -112,19 +112,19 @@ class Substitution {
     }
 
   private:
-    static constexpr int32_t kGroups = Lanes / 8;
     static constexpr uint8_t kEntry = Panel<Lanes>::kEntry;
     static constexpr uint8_t kRow = Panel<Lanes>::kRow;
     static constexpr int32_t kRowFloats = Panel<Lanes>::kRowFloats;
 
-    // Block b of a row: eight columns of eight lanes; those of all lanes first.
+    // Block b of a row: eight columns of eight lanes; those of all groups of lanes first.
     __aicore__ inline static AscendC::LocalTensor<float> Block(const Panel<Lanes>& panel,
-                                                               int32_t row, int32_t b) {
-        return panel.At(row, b / kGroups * 8)[b % kGroups * 8];
+                                                               int32_t row, int32_t b,
+                                                               int32_t groups) {
+        return panel.At(row, b / groups * 8)[b % groups * 8];
     }
-    // Its floats in columns below `end`.
-    __aicore__ inline static uint64_t LanesOf(int32_t b, int32_t end) {
-        return static_cast<uint64_t>(Clamp(end - b / kGroups * 8, 8) * 8);
+    // The floats of a block of this half of the columns that lie in columns below `end`.
+    __aicore__ inline static uint64_t LanesOf(int32_t half, int32_t end) {
+        return static_cast<uint64_t>(Clamp(end - half * 8, 8) * 8);
     }
     __aicore__ inline AscendC::LocalTensor<float> Products(int32_t b, int32_t rows) const {
         return products_[b * rows * 64];

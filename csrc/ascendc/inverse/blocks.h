@@ -17,8 +17,8 @@ namespace neumann_tril {
 constexpr uint16_t kUnitFractals = kUnitRows / 16;  // fractals in a column of an image
 
 // The identities that the cube multiplies by. Seven fractals, 0 0 0 I 0 0 0, hold every column of
-// up to four fractals of an identity, and every row of an operand in L0B. For blocks of 128 L0B holds
-// all of an identity of 64 x 64, in which they are fractals 2 to 8.
+// up to four fractals of an identity, and every row of an operand in L0B. For blocks of 128 L0B
+// holds all of an identity of 64 x 64, in which they are fractals 2 to 8.
 template <typename T, bool Whole>
 struct Identities {
     AscendC::LocalTensor<T> left, right;  // in L0A, in L0B

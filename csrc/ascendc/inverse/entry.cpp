@@ -1,7 +1,6 @@
 // The kernel's entry points: launched by the C interface of neumann_tril_npu.h.
-#include "kernel.h"
-
 #include "../core/launch.h"
+#include "kernel.h"
 #include "tiling.h"
 
 namespace neumann_tril {

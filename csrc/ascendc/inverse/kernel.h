@@ -2,8 +2,8 @@
 //
 //     for each cube core, in parallel with its two vector cores:
 //         vector core, for every second round of its units of 128 rows:
-//             A -> N = -(I + A) and the banded seed X0 of every leaf      leaf_seeds.h, panel_seeds.h
-//             wait until places in the ring are free; N, X0 -> workspace
+//             A -> N = -(I + A) and the banded seed X0 of every leaf      leaf_seeds.h,
+//             panel_seeds.h wait until places in the ring are free; N, X0 -> workspace
 //         cube core, for every unit:
 //             N, X0 -> L1; all products of the plan; X -> global memory                  products.h
 //

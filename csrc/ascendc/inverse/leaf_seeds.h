@@ -3,11 +3,11 @@
 // For each round of its share a core
 //
 //     load       A -> rows in the Unified Buffer, zero where there is none          images.h
-//     transpose  the leaves -> lanes, cut to their strict lower part                core/transpose.h
-//     image      N = -(I + A)                                                       images.h
-//     seed       X0 = band_w((I + A)^-1) of every leaf, in float                    core/seed.h
-//     deliver    N, and X0 as fractals -> workspace, to the cube core               core/ring.h
-//     store      X0 where it is the result, and zeros                               result.h
+//     transpose  the leaves -> lanes, cut to their strict lower part core/transpose.h image      N
+//     = -(I + A)                                                       images.h seed       X0 =
+//     band_w((I + A)^-1) of every leaf, in float                    core/seed.h deliver    N, and
+//     X0 as fractals -> workspace, to the cube core               core/ring.h store      X0 where
+//     it is the result, and zeros                               result.h
 #pragma once
 
 #include "../core/ring.h"
@@ -26,17 +26,19 @@ struct LeafSeedBuffers {
     static constexpr uint32_t kWordBytes = kWordCount * 2;
     static constexpr uint32_t kRoundBytes = kUnits * kImage<C> * 2;
 
-    static constexpr uint32_t kConstants = 0;                  // of the images
-    static constexpr uint32_t kZeros = kConstants + 1088;      // of the result
+    static constexpr uint32_t kConstants = 0;                            // of the images
+    static constexpr uint32_t kZeros = kConstants + 1088;                // of the result
     static constexpr uint32_t kLower = kZeros + 2 * ResultRows::kZeros;  // [i][j][lane], 16 bits
-    static constexpr uint32_t kWords = kLower + kWordBytes;    // [i][j][lane], 16 bits
+    static constexpr uint32_t kWords = kLower + kWordBytes;              // [i][j][lane], 16 bits
     static constexpr uint32_t kProducts = kWords + kWordBytes;
     static constexpr uint32_t kF = kProducts + Substitution<kLanes>::kProducts * 256;
-    static constexpr uint32_t kX0 = kF + 2 * kWordBytes;  // fractals
-    static constexpr uint32_t kN = kX0 + kWordBytes;      // images of a round
-    static constexpr uint32_t kRows = kN + kRoundBytes;   // A as rows of C, of one or two rounds
-    static constexpr int32_t kRowBuffers = 1;
-    static_assert(kRows + kRowBuffers * kRoundBytes <= kCapacity, "the Unified Buffer is too small");
+    static constexpr uint32_t kRows = kF + 2 * kWordBytes;  // A of a round, as rows of C
+    // What goes to the cube: the seeds as fractals, and the images; of one or two rounds.
+    static constexpr uint32_t kOutputs = kRows + kRoundBytes;
+    static constexpr uint32_t kOutputBytes = kWordBytes + kRoundBytes;
+    static constexpr int32_t kOutputBuffers = 1;
+    static_assert(kOutputs + kOutputBuffers * kOutputBytes <= kCapacity,
+                  "the Unified Buffer is too small");
     static_assert(kF - kWords >= 2 * kWordBytes, "float32 results take words and products");
 };
 
@@ -47,8 +49,8 @@ class LeafSeedStage {
                                     GM_ADDR workspace, const Chunks& chunks)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(),
-                kBatchesHeld, kUnits, FirstRoundUnits(16)),
+          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kBatchesHeld,
+                kUnits, FirstRoundUnits(16, task.cube)),
           side_(AscendC::GetSubBlockIdx()),
           a_(task.chunks, a),
           images_(Ub<uint16_t>(Buffers::kConstants, 528),
@@ -63,8 +65,8 @@ class LeafSeedStage {
     }
 
     __aicore__ inline void Run() {
-        for (int32_t j = 0; j < kRowBuffers && !a_.Wide(); ++j) {
-            Load(j);
+        if (!a_.Wide()) {
+            Load(0);
         }
         PrepareConstants();
         for (int32_t j = 0; j < ring_.Rounds(); ++j) {
@@ -79,16 +81,21 @@ class LeafSeedStage {
   private:
     using Buffers = LeafSeedBuffers<C>;
     static constexpr int32_t kUnits = Buffers::kUnits, kLanes = Buffers::kLanes;
-    static constexpr int32_t kRowBuffers = Buffers::kRowBuffers;
+    static constexpr int32_t kOutputBuffers = Buffers::kOutputBuffers;
     static constexpr int32_t kWordCount = Buffers::kWordCount;
     static constexpr int32_t kLeavesPerUnit = kUnitRows / 16;
 
-    __aicore__ inline AscendC::LocalTensor<uint16_t> Rows(int32_t j, int32_t unit) const {
-        return Ub<uint16_t>(Buffers::kRows + j % kRowBuffers * Buffers::kRoundBytes,
-                            kUnits * kImage<C>)[unit * kImage<C>];
+    __aicore__ inline static AscendC::LocalTensor<uint16_t> Rows(int32_t unit) {
+        return Ub<uint16_t>(Buffers::kRows, kUnits * kImage<C>)[unit * kImage<C>];
     }
-    __aicore__ inline AscendC::LocalTensor<uint16_t> N(int32_t unit) const {
-        return Ub<uint16_t>(Buffers::kN, kUnits * kImage<C>)[unit * kImage<C>];
+    __aicore__ inline static AscendC::LocalTensor<uint16_t> X0(int32_t j) {
+        return Ub<uint16_t>(Buffers::kOutputs + j % kOutputBuffers * Buffers::kOutputBytes,
+                            kWordCount);
+    }
+    __aicore__ inline static AscendC::LocalTensor<uint16_t> N(int32_t j, int32_t unit) {
+        return Ub<uint16_t>(
+            Buffers::kOutputs + j % kOutputBuffers * Buffers::kOutputBytes + Buffers::kWordBytes,
+            kUnits * kImage<C>)[unit * kImage<C>];
     }
     template <typename U>
     __aicore__ inline AscendC::LocalTensor<U> Words(uint32_t offset) const {
@@ -120,29 +127,28 @@ class LeafSeedStage {
         if (units == 0) {
             return;
         }
-        if (j >= kRowBuffers) {
-            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(j % kRowBuffers);
+        if (j > 0) {
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID0);
         }
         for (int32_t unit = 0; unit < units; ++unit) {
-            a_.Load(Rows(j, unit), PlacesOf(j, unit));
+            a_.Load(Rows(unit), PlacesOf(j, unit));
         }
-        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(j % kRowBuffers);
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID0);
     }
 
     __aicore__ inline void Prepare(int32_t j) const {
         TakeRows(j);
-        TransposeLeaves(j);
+        TransposeLeaves();
         if (task_.cube != 0) {
             MakeImages(j);
         }
-        const int32_t next = j + kRowBuffers;
-        if (!a_.Wide() && ring_.UnitsOf(next, side_) > 0) {
-            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(j % kRowBuffers);
-            Load(next);
+        if (!a_.Wide() && ring_.UnitsOf(j + 1, side_) > 0) {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID0);
+            Load(j + 1);
         }
-        Seed();
+        Seed(ring_.UnitsOf(j, side_));
         if (task_.cube != 0) {
-            RoundSeeds();
+            RoundSeeds(X0(j));
         }
         Deliver(j);
         StoreResult(j);
@@ -150,22 +156,22 @@ class LeafSeedStage {
 
     __aicore__ inline void TakeRows(int32_t j) const {
         if (!a_.Wide()) {
-            AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(j % kRowBuffers);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID0);
         }
         for (int32_t unit = 0; unit < kUnits; ++unit) {
             const UnitPlaces<C> places = PlacesOf(j, unit);
             if (a_.Wide()) {
-                a_.LoadRounded(Rows(j, unit), places, Ub<float>(Buffers::kF, UnitRows<T, C>::kSlice));
+                a_.LoadRounded(Rows(unit), places, Ub<float>(Buffers::kF, UnitRows<T, C>::kSlice));
             }
-            a_.ClearMissing(Rows(j, unit), places);
+            a_.ClearMissing(Rows(unit), places);
         }
     }
 
-    __aicore__ inline void TransposeLeaves(int32_t j) const {
+    __aicore__ inline void TransposeLeaves() const {
         LeafAddresses leaves;
         for (int32_t leaf = 0; leaf < kLanes; ++leaf) {
             const int32_t row = leaf % kLeavesPerUnit * 16;
-            leaves.rows[leaf] = Address(Rows(j, leaf / kLeavesPerUnit)[row * C + row % C]);
+            leaves.rows[leaf] = Address(Rows(leaf / kLeavesPerUnit)[row * C + row % C]);
         }
         const auto words = Words<uint16_t>(Buffers::kWords);
         ToLanes<kLanes>(words, leaves, C / 16);
@@ -175,31 +181,31 @@ class LeafSeedStage {
     }
 
     __aicore__ inline void MakeImages(int32_t j) const {
-        if (j > 0) {
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+        if (j >= kOutputBuffers) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(j % kOutputBuffers);
         }
         for (int32_t unit = 0; unit < ring_.UnitsOf(j, side_); ++unit) {
-            images_.Make(N(unit), Rows(j, unit));
+            images_.Make(N(j, unit), Rows(unit));
         }
         AscendC::PipeBarrier<PIPE_V>();
     }
 
-    __aicore__ inline void Seed() const {
+    __aicore__ inline void Seed(int32_t units) const {
         AscendC::Cast(f_.lanes, Words<T>(Buffers::kWords), AscendC::RoundMode::CAST_NONE,
                       kWordCount);
         AscendC::PipeBarrier<PIPE_V>();
-        substitution_.Invert(f_, task_.plan.bandwidth);
+        substitution_.Invert(f_, task_.plan.bandwidth, units * kLeavesPerUnit / 8);
         substitution_.Negate(f_, kLeafRows, Ub<float>(Buffers::kZeros, 8));
         substitution_.SetDiagonal(f_, 1.0f);
     }
 
     // The seeds as the words of the cube's operands, leaf by leaf.
-    __aicore__ inline void RoundSeeds() const {
+    __aicore__ inline void RoundSeeds(const AscendC::LocalTensor<uint16_t>& fractals) const {
         const auto words = Words<uint16_t>(Buffers::kWords);
         AscendC::Cast(words.template ReinterpretCast<T>(), f_.lanes, AscendC::RoundMode::CAST_RINT,
                       kWordCount);
         AscendC::PipeBarrier<PIPE_V>();
-        FromLanes<kLanes>(LeafFractals(Words<uint16_t>(Buffers::kX0)), 1, words);
+        FromLanes<kLanes>(LeafFractals(fractals), 1, words);
     }
     __aicore__ inline static LeafAddresses LeafFractals(
         const AscendC::LocalTensor<uint16_t>& fractals) {
@@ -222,13 +228,13 @@ class LeafSeedStage {
         for (int32_t unit = 0; unit < units; ++unit) {
             const int32_t place = ring_.PlaceOf(ring_.First(j, side_) + unit);
             const auto images = workspace_[kIdentity + place * 2 * kImage<C>];
-            CopyLower<C, C>(images, N(unit));
+            CopyLower<C, C>(images, N(j, unit));
             constexpr int32_t kFractals = kLeavesPerUnit * 256;
-            AscendC::DataCopy(images[kImage<C>], Words<uint16_t>(Buffers::kX0)[unit * kFractals],
+            AscendC::DataCopy(images[kImage<C>], X0(j)[unit * kFractals],
                               AscendC::DataCopyParams{1, kFractals / 16, 0, 0});
         }
-        if (ring_.UnitsOf(j + 1, side_) > 0) {
-            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+        if (ring_.UnitsOf(j + kOutputBuffers, side_) > 0) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(j % kOutputBuffers);
         }
         ring_.Announce();
     }
@@ -257,7 +263,7 @@ class LeafSeedStage {
             result_.Round(Words<uint16_t>(Buffers::kWords), f_.lanes, kWordCount);
             FromLanes<kLanes>(LeafFractals(words), 1, Words<uint16_t>(Buffers::kWords));
         }
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
         for (int32_t leaf = 0; leaf < kLanes; ++leaf) {
             const int32_t row = leaf % kLeavesPerUnit * 16, corner = row % C;
             const Place place = PlacesOf(j, leaf / kLeavesPerUnit).of[row / C];
@@ -268,7 +274,7 @@ class LeafSeedStage {
                                : result_.Store(offset, words[leaf * 256], rows);
             }
         }
-        Order<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+        Order<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
     }
 
     const InverseTask& task_;

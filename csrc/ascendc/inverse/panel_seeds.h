@@ -1,4 +1,5 @@
-// The vector cores' part for leaves of any size, and for float32 operands: eight leaves are a round.
+// The vector cores' part for leaves of any size, and for float32 operands: eight leaves are a
+// round.
 //
 // Leaves are seeded sixteen columns, a panel, at a time; A comes a panel at a time, too, straight
 // from global memory. For each round of its share a core
@@ -28,9 +29,9 @@ struct PanelSeedBuffers {
     static constexpr int32_t kSliceRows = L < 32 ? L : 32;  // of A on its way to lanes
     static constexpr int32_t kSlice = 8 * kSliceRows * 16;  // numbers of all leaves
     static constexpr uint32_t kPanelBytes = L * 16 * 8 * 4;
-    static constexpr uint32_t kImageBytes = kHasImages ? kImage<C> * 2 : 0;
-    // A panel of F and one of A; while images are made, N and the rows of A.
-    static constexpr uint32_t kAreaBytes = kPanelBytes < kImageBytes ? kImageBytes : kPanelBytes;
+    // A panel of F and one of A; while images are made, two of N and the rows of A of two units.
+    static constexpr uint32_t kImagesBytes = kHasImages ? 2 * kImage<C> * 2 : 0;
+    static constexpr uint32_t kAreaBytes = kPanelBytes < kImagesBytes ? kImagesBytes : kPanelBytes;
 
     static constexpr uint32_t kConstants = 0;              // of the images
     static constexpr uint32_t kZeros = kConstants + 1088;  // of the result
@@ -155,8 +156,8 @@ class PanelSeedStage {
                                      GM_ADDR workspace, const Chunks& chunks)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(),
-                kBatchesHeld, kRoundUnits, kRoundUnits),
+          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kBatchesHeld,
+                kRoundUnits, kRoundUnits),
           side_(AscendC::GetSubBlockIdx()),
           band_(task.plan.bandwidth),
           panels_(task.chunks, a),
@@ -164,7 +165,7 @@ class PanelSeedStage {
           f_{Ub<float>(Buffers::kF, Buffers::kPanelBytes / 4)},
           factors_{Ub<float>(Buffers::kA, Buffers::kPanelBytes / 4)},
           substitution_(Ub<float>(Buffers::kProducts, Substitution<8>::kProducts * 64)),
-          a_(a) {
+          rows_(task.chunks, a) {
         if (task.cube != 0) {
             workspace_.SetGlobalBuffer((__gm__ uint16_t*)workspace +
                                        AscendC::GetBlockIdx() / 2 * InverseWorkspace(C, L));
@@ -234,26 +235,44 @@ class PanelSeedStage {
         return workspace_[kIdentity + place * 2 * kImage<C>];
     }
 
+    template <int32_t Offset>
+    __aicore__ inline static AscendC::LocalTensor<uint16_t> ImageBuffer(int32_t unit) {
+        return Ub<uint16_t>(Offset, 2 * kImage<C>)[unit % 2 * kImage<C>];
+    }
+
     __aicore__ inline void StoreImages(int32_t j) const {
-        const UnitRows<T, C> rows_of_a(task_.chunks, a_);
-        const auto rows = Ub<uint16_t>(Buffers::kA, kImage<C>);
-        const auto n = Ub<uint16_t>(Buffers::kF, kImage<C>);
-        for (int32_t unit = 0; unit < ring_.UnitsOf(j, side_); ++unit) {
-            const UnitPlaces<C> places(chunks_, UnitOf(j, unit), true);
-            if (rows_of_a.Wide()) {
-                rows_of_a.LoadRounded(
-                    rows, places, Ub<float>(Buffers::kFloats, UnitRows<T, C>::kSlice));
-            } else {
-                Order<AscendC::HardEvent::V_MTE2>(EVENT_ID3);
-                rows_of_a.Load(rows, places);
-                Order<AscendC::HardEvent::MTE2_V>(EVENT_ID3);
+        const int32_t units = ring_.UnitsOf(j, side_);
+        LoadRows(j, 0);
+        for (int32_t unit = 0; unit < units; ++unit) {
+            if (unit + 1 < units) {
+                LoadRows(j, unit + 1);
             }
-            rows_of_a.ClearMissing(rows, places);
+            const auto rows = ImageBuffer<Buffers::kA>(unit), n = ImageBuffer<Buffers::kF>(unit);
+            const UnitPlaces<C> places(chunks_, UnitOf(j, unit), true);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(unit % 2);
+            if (unit >= 2) {
+                AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(unit % 2);
+            }
+            rows_.ClearMissing(rows, places);
             Images().Make(n, rows);
-            Order<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+            Order<AscendC::HardEvent::V_MTE3>(unit % 2);
             CopyLower<C, C>(InRing(j, unit), n);
-            Order<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(unit % 2);
         }
+        for (int32_t unit = units < 2 ? 0 : units - 2; unit < units; ++unit) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(unit % 2);
+        }
+    }
+    __aicore__ inline void LoadRows(int32_t j, int32_t unit) const {
+        const auto rows = ImageBuffer<Buffers::kA>(unit);
+        const UnitPlaces<C> places(chunks_, UnitOf(j, unit), true);
+        if (rows_.Wide()) {
+            rows_.LoadRounded(rows, places, Ub<float>(Buffers::kFloats, UnitRows<T, C>::kSlice));
+        } else {
+            Order<AscendC::HardEvent::V_MTE2>(unit % 2);
+            rows_.Load(rows, places);
+        }
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(unit % 2);
     }
 
     // --- seeds
@@ -291,8 +310,7 @@ class PanelSeedStage {
                 panels_.Load(factors_, leaves_, k, LastRow(k + 15, column) + 1, k);
             }
             const int32_t rows = LastRow(k, column) - k;
-            const auto factors =
-                own < 16 ? f_.At(own + 1, own) : factors_.At(inside + 1, inside);
+            const auto factors = own < 16 ? f_.At(own + 1, own) : factors_.At(inside + 1, inside);
             substitution_.Eliminate(f_, own, factors, rows, own < 16 ? own : 16);
         }
         substitution_.CutUpper(f_);
@@ -361,7 +379,7 @@ class PanelSeedStage {
     const ResultRows result_;
     const Panel<8> f_, factors_;
     const Substitution<8> substitution_;
-    GM_ADDR a_;
+    const UnitRows<T, C> rows_;
     AscendC::GlobalTensor<uint16_t> workspace_;
     LeafPlace leaves_[8];
 };

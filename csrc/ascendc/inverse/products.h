@@ -20,8 +20,8 @@ struct ProductBuffers {
     // Operands, and results, of the early stages: eight fractals.
     static constexpr uint32_t kSmallBytes = 8 * kFractal * sizeof(T);
 
-    // L1, in bytes: N and X of each input; of each late stream R and Horner's Y, or a join's T; T of
-    // each early stream
+    // L1, in bytes: N and X of each input; of each late stream R and Horner's Y, or a join's T; T
+    // of each early stream
     static constexpr uint32_t kImageBytes = kImage<C> * sizeof(T);
     static constexpr uint32_t kIdentityL1 = 0;
     static constexpr uint32_t kInputL1 = kIdentityL1 + kIdentity * sizeof(T);
@@ -57,8 +57,8 @@ class ProductStage {
                                    const Chunks& chunks)
         : leaf_(task.leaf),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum(),
-                kBatchesHeld, RoundUnits(task.leaf), FirstRoundUnits(task.leaf)),
+          ring_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum(), kBatchesHeld,
+                RoundUnits(task.leaf), FirstRoundUnits(task.leaf, 1)),
           writer_(x, task.chunks.x_dtype, task.chunks.x_row_stride),
           identity_{
               AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Buffers::Identity::kPattern),

@@ -60,8 +60,11 @@ class Program {
     }
 
     __aicore__ inline int32_t Stages() const { return stages_; }
-    // Stages at the beginning whose operands are small, and something comes after them.
-    __aicore__ inline int32_t Early() const { return early_ < stages_ ? early_ : early_ - 2; }
+    // Stages at the beginning whose operands are small, and something comes after them; with
+    // matrices below 64 the late stages are as small.
+    __aicore__ inline int32_t Early() const {
+        return C < 64 ? 0 : early_ < stages_ ? early_ : early_ - 2;
+    }
     __aicore__ inline const Stage& operator[](int32_t number) const { return stage_[number]; }
 
     // Blocks of that many fractals are small.

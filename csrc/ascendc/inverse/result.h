@@ -2,8 +2,8 @@
 #pragma once
 
 #include "../core/rows.h"
-#include "task.h"
 #include "neumann_tril.h"
+#include "task.h"
 
 namespace neumann_tril {
 

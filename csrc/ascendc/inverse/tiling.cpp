@@ -46,8 +46,8 @@ int32_t OperandsOf(const nt_npu_inversion& inversion) {
 InverseTask TaskOf(const nt_npu_inversion& inversion) {
     const nt_plan& plan = inversion.plan;
     InverseTask task{};
-    task.chunks = ChunkTaskOf(plan.chunk_size, inversion.chunks, inversion.a_dtype,
-                              inversion.x_dtype);
+    task.chunks =
+        ChunkTaskOf(plan.chunk_size, inversion.chunks, inversion.a_dtype, inversion.x_dtype);
     task.plan = plan;
     task.leaf = plan.chunk_size >> plan.splits;
     task.cube = HasProducts(plan);
@@ -55,9 +55,9 @@ InverseTask TaskOf(const nt_npu_inversion& inversion) {
     // X in L1 is X in the dtype of the operands.
     task.by_identity = joined_last && inversion.x_dtype == OperandsOf(inversion);
     task.result_seeds = plan.refinements == 0 && plan.terms == 1 && task.by_identity == 0;
-    task.zero_side = task.result_seeds != 0                       ? 16
+    task.zero_side = task.result_seeds != 0                 ? 16
                      : joined_last && task.by_identity == 0 ? std::min<int32_t>(task.leaf, 64)
-                                                             : 64;
+                                                            : 64;
     return task;
 }
 

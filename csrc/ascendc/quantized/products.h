@@ -62,8 +62,7 @@ template <int32_t C>
 class QuantProductStage {
   public:
     __aicore__ inline QuantProductStage(const QuantTask& task, GM_ADDR a, GM_ADDR x,
-                                        GM_ADDR workspace, GM_ADDR constants,
-                                        const Chunks& chunks)
+                                        GM_ADDR workspace, GM_ADDR constants, const Chunks& chunks)
         : task_(task.chunks),
           chunks_(chunks),
           constants_(constants, task),

@@ -302,8 +302,7 @@ class QuantSeedStage : private QuantVector<C, Limbs> {
         constexpr int32_t kWordsPerRow = kPitch * 16;
         bool cleared = false;
         for (int32_t m = 0; m < kSliceMatrices; ++m) {
-            const int32_t rows =
-                Exist(chunks_.Locate(FirstMatrix(j) + row / C + m), row % C);
+            const int32_t rows = Exist(chunks_.Locate(FirstMatrix(j) + row / C + m), row % C);
             const int32_t missing = (kSliceRows < C ? kSliceRows : C) - rows;
             if (missing > 0) {
                 AscendC::Duplicate<uint16_t>(slice[(m * C + rows) * kWordsPerRow], 0,

@@ -8,9 +8,9 @@ namespace neumann_tril {
 
 struct QuantTask {
     ChunkTask chunks;    // a_dtype and x_dtype may be NT_INT8 or NT_INT16 too
-    int32_t groups;       // rows of constants
-    int32_t row;          // numbers in a row of constants
-    int64_t group_step;   // matrices from one index of the group's dimension to the next
+    int32_t groups;      // rows of constants
+    int32_t row;         // numbers in a row of constants
+    int64_t group_step;  // matrices from one index of the group's dimension to the next
 };
 
 constexpr int32_t kLeavesAtOnce = 32;  // a round: the leaves that a vector core seeds side by side

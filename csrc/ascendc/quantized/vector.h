@@ -2,8 +2,8 @@
 // the way to the result.
 #pragma once
 
-#include "neumann_tril.h"
 #include "layout.h"
+#include "neumann_tril.h"
 
 namespace neumann_tril {
 
@@ -44,8 +44,7 @@ class QuantVector {
     }
     // Matrix m of a round.
     __aicore__ inline Place PlaceOf(int32_t j, int32_t m) const {
-        return m < UnitsOf(j) * (kUnitRows / C) ? chunks_.Locate(FirstMatrix(j) + m)
-                                                : Place{};
+        return m < UnitsOf(j) * (kUnitRows / C) ? chunks_.Locate(FirstMatrix(j) + m) : Place{};
     }
     __aicore__ inline AscendC::GlobalTensor<int8_t> InRing(int32_t j) const {
         return workspace_[Share::InWorkspace<C, Limbs>(j, side_)];
