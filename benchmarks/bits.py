@@ -13,7 +13,7 @@ from a seeded generator of torch, so both runs belong on one machine with one to
 
 ``--backend NAME`` (several times, if need be) keeps to some of the backends, ``--only TEXT`` to the
 cases whose name holds a text. The CPU kernels take the instruction set of ``NEUMANN_TRIL_ISA``
-(portable, neon, avx2, avx512, avx512vnni): one file for each. The whole takes about 3 minutes of
+(portable, neon, avx2, avx512): one file for each. The whole takes about 3 minutes of
 one core.
 """
 

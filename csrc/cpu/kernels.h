@@ -2,7 +2,7 @@
 // code compiled for one machine is never linked into another's, and includes its vectors first.
 #pragma once
 
-#include "quantized.h"
+#include "quantized/inversion.h"
 #include "truncated.h"
 
 namespace neumann_tril::NT_ISA {
