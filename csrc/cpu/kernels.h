@@ -14,10 +14,10 @@ constexpr Kernels make_kernels() {
             invert_truncated<T>,
             kExactScratch<T>,
             kTruncatedScratch<T>,
-            {load_rows<T, E>...},
-            {store_rows<T, E, false>...},
-            {store_rows<T, E, kVectorIO<T, E>>...},
-            fence};
+            {{load_rows<T, E>...},
+             {store_rows<T, E, false>...},
+             {store_rows<T, E, kVectorIO<T, E>>...},
+             fence}};
 }
 
 // In float32 no operand is a float64.

@@ -167,15 +167,15 @@ constexpr QuantizedBits make_quantized_bits() {
 constexpr QuantizedKernels make_quantized() {
     return {make_quantized_bits<8>(),
             make_quantized_bits<16>(),
-            {load_rows<float, Half>, load_rows<float, BFloat16>, load_rows<float, float>,
-             load_rows<float, double>, load_rows<float, int8_t>, load_rows<float, int16_t>},
-            {store_rows<float, Half, false>, store_rows<float, BFloat16, false>,
-             store_rows<float, float, false>, nullptr, store_rows<float, int8_t, false>,
-             store_rows<float, int16_t, false>},
-            {store_rows<float, Half, true>, store_rows<float, BFloat16, true>,
-             store_rows<float, float, true>, nullptr, store_rows<float, int8_t, false>,
-             store_rows<float, int16_t, false>},
-            fence};
+            {{load_rows<float, Half>, load_rows<float, BFloat16>, load_rows<float, float>,
+              load_rows<float, double>, load_rows<float, int8_t>, load_rows<float, int16_t>},
+             {store_rows<float, Half, false>, store_rows<float, BFloat16, false>,
+              store_rows<float, float, false>, nullptr, store_rows<float, int8_t, false>,
+              store_rows<float, int16_t, false>},
+             {store_rows<float, Half, true>, store_rows<float, BFloat16, true>,
+              store_rows<float, float, true>, nullptr, store_rows<float, int8_t, false>,
+              store_rows<float, int16_t, false>},
+             fence}};
 }
 
 }  // namespace neumann_tril::NT_ISA

@@ -92,18 +92,19 @@ class Operand {
     template <class Below>
     void read_rows(Below below) {
         const Numbers v = scratch_.v;
-        for (int first = 0; first < division_.n; first += kBlock) {
+        const Division division = division_;
+        for (int first = 0; first < division.n; first += kBlock) {
             if (chunk_.next_a && job_.a_column_stride == 1)
                 prefetch_rows(job_.a_row_stride, job_.a_item, chunk_.next_a, first, kBlock);
             const int count = std::min(std::max(chunk_.rows - first, 0), kBlock);
-            const int leaf = first / division_.leaf * division_.leaf;
+            const int leaf = first / division.leaf * division.leaf;
             load_strip(first, count);
             for (int r = 0; r < kBlock; ++r) {
                 const float* from = scratch_.strip + r * kMaxChunk;
                 for (int c = leaf; c < first + kBlock; c += F::lanes)
                     store(v.at(first + r, c), sanitised(load(from + c)));
                 // The seed does not look above the diagonal.
-                if (division_.forms_m || Grids::kDynamic) keep_lower(v.at(first + r, first), r);
+                if (division.forms_m || Grids::kDynamic) keep_lower(v.at(first + r, first), r);
                 if (job_.a_in_place && r < count)
                     from = static_cast<const float*>(chunk_.a) + (first + r) * job_.a_row_stride;
                 for (int c = 0; c < leaf; c += F::lanes) below(first + r, c, load(from + c));

@@ -103,21 +103,22 @@ class Result {
 
     // The codes take the place of the numbers.
     void put_codes() const {
-        division_.whole().for_each([&](Block block) {
-            block.for_pairs([&](int r, int c) {
-                const Left<Bits>& x = scratch_.x;
-                scratch_.wide.put(r, c, {x.get_row(r, c), x.get_row(r + 1, c)});
-            });
+        const Left<Bits> x = scratch_.x;
+        const Numbers wide = scratch_.wide;
+        division_.whole().for_each([=](Block block) {
+            block.for_pairs(
+                [=](int r, int c) { wide.put(r, c, {x.get_row(r, c), x.get_row(r + 1, c)}); });
         });
     }
     // No number is larger than those of the dtype of X.
     void put_held() const {
         const F most = broadcast(job_.largest), least = broadcast(-job_.largest);
-        const auto held = [&](F a) { return minimum(maximum(a, least), most); };
-        division_.whole().for_each([&](Block block) {
-            block.for_pairs([&](int r, int c) {
-                const Two<F> x = scratch_.wide.get(r, c);
-                scratch_.wide.put(r, c, {held(x.even), held(x.odd)});
+        const auto held = [=](F a) { return minimum(maximum(a, least), most); };
+        const Numbers wide = scratch_.wide;
+        division_.whole().for_each([=](Block block) {
+            block.for_pairs([=](int r, int c) {
+                const Two<F> x = wide.get(r, c);
+                wide.put(r, c, {held(x.even), held(x.odd)});
             });
         });
     }
