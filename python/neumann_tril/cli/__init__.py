@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..backend import BackendError
+from ..backends import BackendError
 from . import bench, collect, demo, doctor, profile
 from .report import json_file
 

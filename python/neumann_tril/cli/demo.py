@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import reference, testing
 from ..benchmark import SOLVE, machine, medians, solve_triangular, torch_threads
-from ..operator import inverse, solve_tril
+from ..ops import inverse, solve_tril
 from ..plan import Plan, plan_for
 from ..quant import QuantPlan, calibrate, inverse_quantized
 from ..testing import Regime

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..plan import CHUNK_SIZES
+
 __all__ = [
     "chunk_size",
     "console",
@@ -40,8 +42,6 @@ def positive(text: str) -> int:
 
 def chunk_size(text: str) -> int:
     """A chunk size that plans accept."""
-    from ..plan import CHUNK_SIZES
-
     if not text.isdecimal() or int(text) not in CHUNK_SIZES:
         first, last = CHUNK_SIZES[0], CHUNK_SIZES[-1]
         raise argparse.ArgumentTypeError(

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..operator import inverse
+from ..ops import inverse
 from ..plan import Plan, check_chunk_size
 from .inputs import check, l2norm
 from .packed import group_sequences

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ..backend import BACKENDS
+from ..backends import BACKENDS
 from ..plan import Plan, plan_for
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..operator import inverse
+from ..ops import inverse
 from ..plan import Plan
 from .base import Integration, Patch, Settings
 from .serving import import_module, solver_patch

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from neumann_tril.grids import Constants, QuantPlan, steps
+from neumann_tril.grids.plan import rounded_scale
 from neumann_tril.plan import Plan
-from neumann_tril.quant.plan import Constants, QuantPlan, rounded_scale, steps
 
 JOINED = Plan(32, 15, 1, "doubling", 1)
 SUMMED = Plan(32, 7, 4)

@@ -1,0 +1,65 @@
+"""The native kernels of ``csrc/cpu``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .. import native
+from ..errors import BackendError
+from ..grids import QuantPlan
+from ..layout import Problem
+from ..plan import Plan
+from .registry import QuantizedRequest, Request, wide
+
+__all__ = ["CpuBackend"]
+
+
+class CpuBackend:
+    """The native kernels, on ``torch.get_num_threads()`` threads."""
+
+    name = "cpu"
+    devices: tuple[str, ...] = ("cpu",)
+
+    def unavailable(self, index: int | None = None) -> str | None:
+        try:
+            native.library()
+        except BackendError as error:
+            return str(error)
+        return None
+
+    def compute_dtype(self, request: Request) -> torch.dtype:
+        return wide(request)
+
+    def reject(self, request: Request, plan: Plan, compute_dtype: torch.dtype) -> str | None:
+        if compute_dtype != wide(request):
+            return (
+                f"it computes {request.dtype} to {request.output_dtype} in {wide(request)}, "
+                f"not in {compute_dtype}"
+            )
+        if request.batch_dims > native.MAX_DIMS:
+            return (
+                f"A has {request.batch_dims} batch dimensions, at most {native.MAX_DIMS} are taken"
+            )
+        return None
+
+    def reject_quantized(self, request: QuantizedRequest) -> str | None:
+        return None
+
+    def run(self, problem: Problem, plan: Plan, compute_dtype: torch.dtype) -> None:
+        native.cpu_inverse(plan, native.chunks_of(problem), problem.A, problem.X)
+
+    def run_quantized(
+        self,
+        problem: Problem,
+        qplan: QuantPlan,
+        group_dim: int,
+        scale: Tensor | None,
+        saturated: Tensor | None,
+    ) -> None:
+        constants = native.constant_rows(qplan)
+        grids = native.OnGrids(qplan, group_dim).grids(constants.ctypes.data)
+        chunks = native.chunks_of(problem)
+        native.cpu_inverse_quantized(
+            qplan.plan, grids, chunks, problem.A, problem.X, scale, saturated
+        )
