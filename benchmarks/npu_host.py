@@ -96,7 +96,7 @@ def _launch_alone(A, out) -> Callable[[], object]:  # type: ignore[no-untyped-de
 
     from neumann_tril import npu
     from neumann_tril.layout import Problem
-    from neumann_tril.native import Floating, aligned
+    from neumann_tril.native.launches import Floating, aligned
     from neumann_tril.plan import plan_for
 
     work = Floating(plan_for(64, "exact", torch.float16), torch.float16)

@@ -22,16 +22,9 @@ from torch import Tensor
 from .errors import BackendError
 from .grids import QuantPlan
 from .layout import ChunkTable, Problem
-from .native import (
-    Chunks,
-    Floating,
-    Kernels,
-    OnGrids,
-    Work,
-    aligned,
-    constant_rows,
-    emulator_library,
-)
+from .native.launches import Floating, Kernels, OnGrids, Work, aligned
+from .native.libraries import emulator_library
+from .native.structures import Chunks, constant_rows
 from .plan import Plan
 
 __all__ = [

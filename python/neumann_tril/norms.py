@@ -11,26 +11,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 __all__ = ["Rounding", "accumulator", "dtype_name", "error_bound", "operand"]
-
-
-class Steps(Protocol):
-    """What of a plan decides its error; the fields of :class:`neumann_tril.Plan`."""
-
-    @property
-    def chunk_size(self) -> int: ...
-    @property
-    def leaf(self) -> int: ...
-    @property
-    def bandwidth(self) -> int: ...
-    @property
-    def terms(self) -> int: ...
-    @property
-    def form(self) -> str: ...
-    @property
-    def refinements(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +70,7 @@ def _geometric(first: int, last: int, length: int) -> Series:
     return Series(1.0 if first <= n <= last else 0.0 for n in range(length))
 
 
-def error_bound(plan: Steps, norm: float, compute_dtype: Any = "float64") -> float:
+def error_bound(plan: Any, norm: float, compute_dtype: Any = "float64") -> float:
     """Bound on the infinity norm of ``X - (I + A)^-1`` over all A with ``norm(A) <= norm``.
 
     Covers truncation and every rounding of :func:`neumann_tril.reference.inverse`; A itself is
@@ -95,7 +78,7 @@ def error_bound(plan: Steps, norm: float, compute_dtype: Any = "float64") -> flo
     above the error of a typical one when ``norm`` is large.
 
     Args:
-        plan: the plan.
+        plan: a :class:`neumann_tril.Plan`, which offers this as a method.
         norm: infinity norm of A, finite and not negative.
         compute_dtype: float16, bfloat16, float32 or float64, as a torch dtype or its name.
 
@@ -132,8 +115,9 @@ def accumulator(compute_dtype: Any) -> Rounding:
 class _Norms:
     """The steps of the reference, on bounds instead of matrices."""
 
-    def __init__(self, plan: Steps, norm: float, operand: Rounding, accumulator: Rounding) -> None:
+    def __init__(self, plan: Any, norm: float, operand: Rounding, accumulator: Rounding) -> None:
         self.plan = plan
+        self.chunk_size: int = plan.chunk_size
         self.a = norm
         self.operand = operand
         self.accumulator = accumulator
@@ -144,14 +128,14 @@ class _Norms:
         reach = size + error
         if not reach < self.operand.largest:
             self.overflowed = True
-        return error + self.operand.unit * reach + self.plan.chunk_size * self.operand.tiny
+        return error + self.operand.unit * reach + self.chunk_size * self.operand.tiny
 
     def accumulated(self, size: float, error: float, magnitude: float) -> float:
         """Error of a sum of norm ``size`` whose terms have norms up to ``magnitude``, after the sum
         in float64 and its one rounding to the accumulator."""
-        summed = error + self.plan.chunk_size * 2.0**-52 * magnitude
+        summed = error + self.chunk_size * 2.0**-52 * magnitude
         unit, tiny = self.accumulator.unit, self.accumulator.tiny
-        return summed + unit * (size + summed) + self.plan.chunk_size * tiny
+        return summed + unit * (size + summed) + self.chunk_size * tiny
 
     def product(self, p: float, p_error: float, q: float, q_error: float) -> float:
         """Error of the product of two operands of norms p and q that are rounded first."""
@@ -161,7 +145,7 @@ class _Norms:
     def bound(self) -> float:
         truncation, error = self.leaf()
         size = self.plan.leaf
-        while size < self.plan.chunk_size:
+        while size < self.chunk_size:
             size *= 2
             truncation, error = self.join(truncation, error, size)
         for _ in range(self.plan.refinements):
@@ -232,7 +216,7 @@ class _Norms:
 
     def refine(self, truncation: Series, error: float) -> tuple[Series, float]:
         """The step leaves the error ``X_exact (I - M X)^2`` and its own roundings."""
-        a, size = self.a, self.plan.chunk_size
+        a, size = self.a, self.chunk_size
         inverse, m = _geometric(0, size - 1, size), _geometric(0, 1, size)
         cut, exact = truncation.at(a), inverse.at(a)
         error = self.rounded(exact + cut, error)

@@ -20,19 +20,11 @@ from . import torch_import
 from .errors import BackendError
 from .grids import QuantPlan
 from .layout import Problem
-from .native import (
-    LIBRARY_VARIABLE,
-    Kernels,
-    Launch,
-    OnGrids,
-    Work,
-    aligned,
-    constant_rows,
-    dense_chunks_of,
-    time_chunks_of,
-)
-from .native import npu_library as library
-from .native import npu_library_path as library_path
+from .native.launches import Kernels, Launch, OnGrids, Work, aligned
+from .native.libraries import LIBRARY_VARIABLE
+from .native.libraries import npu_library as library
+from .native.libraries import npu_library_path as library_path
+from .native.structures import constant_rows, dense_chunks_of, time_chunks_of
 
 __all__ = [
     "LIBRARY_VARIABLE",

@@ -7,12 +7,10 @@ from torch import Tensor
 
 from .. import native
 from ..errors import BackendError
-from ..grids import QuantPlan
 from ..layout import Problem
-from ..plan import Plan
+from ..native.launches import Floating, OnGrids
+from ..native.structures import chunks_of, constant_rows
 from .registry import QuantizedRequest, Request, wide
-
-__all__ = ["CpuBackend"]
 
 
 class CpuBackend:
@@ -31,11 +29,11 @@ class CpuBackend:
     def compute_dtype(self, request: Request) -> torch.dtype:
         return wide(request)
 
-    def reject(self, request: Request, plan: Plan, compute_dtype: torch.dtype) -> str | None:
-        if compute_dtype != wide(request):
+    def reject(self, request: Request, work: Floating) -> str | None:
+        if work.compute_dtype != wide(request):
             return (
                 f"it computes {request.dtype} to {request.output_dtype} in {wide(request)}, "
-                f"not in {compute_dtype}"
+                f"not in {work.compute_dtype}"
             )
         if request.batch_dims > native.MAX_DIMS:
             return (
@@ -46,20 +44,15 @@ class CpuBackend:
     def reject_quantized(self, request: QuantizedRequest) -> str | None:
         return None
 
-    def run(self, problem: Problem, plan: Plan, compute_dtype: torch.dtype) -> None:
-        native.cpu_inverse(plan, native.chunks_of(problem), problem.A, problem.X)
+    def run(self, problem: Problem, work: Floating) -> None:
+        native.cpu_inverse(work.plan, chunks_of(problem), problem.A, problem.X)
 
     def run_quantized(
-        self,
-        problem: Problem,
-        qplan: QuantPlan,
-        group_dim: int,
-        scale: Tensor | None,
-        saturated: Tensor | None,
+        self, problem: Problem, work: OnGrids, scale: Tensor | None, saturated: Tensor | None
     ) -> None:
-        constants = native.constant_rows(qplan)
-        grids = native.OnGrids(qplan, group_dim).grids(constants.ctypes.data)
-        chunks = native.chunks_of(problem)
+        constants = constant_rows(work.qplan)
+        grids = work.grids(constants.ctypes.data)
+        chunks = chunks_of(problem)
         native.cpu_inverse_quantized(
-            qplan.plan, grids, chunks, problem.A, problem.X, scale, saturated
+            work.qplan.plan, grids, chunks, problem.A, problem.X, scale, saturated
         )

@@ -9,22 +9,10 @@ from torch import Tensor
 
 from .. import emulator, npu
 from ..errors import BackendError
-from ..grids import QuantPlan
 from ..layout import Problem
-from ..native import (
-    DTYPE_CODES,
-    MAX_DIMS,
-    Floating,
-    Kernels,
-    OnGrids,
-    Work,
-    chunks_of,
-    dense_chunks_of,
-)
-from ..plan import Plan
+from ..native.launches import Floating, Kernels, OnGrids, Work
+from ..native.structures import DTYPE_CODES, MAX_DIMS, chunks_of, dense_chunks_of
 from .registry import QuantizedRequest, Request
-
-__all__ = ["EmulatorBackend", "NpuBackend"]
 
 TAKEN = "taken are chunk sizes 16, 32, 64, 128 in float16, bfloat16, float32"
 
@@ -57,43 +45,36 @@ class NpuKernels(ABC):
     def compute_dtype(self, request: Request) -> torch.dtype:
         return request.dtype if request.dtype == torch.bfloat16 else torch.float16
 
-    def reject(self, request: Request, plan: Plan, compute_dtype: torch.dtype) -> str | None:
-        if compute_dtype not in DTYPE_CODES:
-            return f"compute_dtype {compute_dtype} is not known to the kernels"
+    def reject(self, request: Request, work: Floating) -> str | None:
+        if work.compute_dtype not in DTYPE_CODES:
+            return f"compute_dtype {work.compute_dtype} is not known to the kernels"
         if request.batch_dims > MAX_DIMS:
             return f"A has {request.batch_dims} batch dimensions, at most {MAX_DIMS} are taken"
         c = request.chunk_size
         shape, strides = (1,) * request.batch_dims + (c, c), (0,) * request.batch_dims + (c, 1)
         chunks = dense_chunks_of(shape, strides, strides)
-        work = Floating(plan, compute_dtype)
         kernels = self.kernels(request.device_index)
         reason = kernels.refusal(work, chunks, request.dtype, request.output_dtype)
-        given = f"C = {c}, {request.dtype} to {request.output_dtype} in {compute_dtype}"
+        given = f"C = {c}, {request.dtype} to {request.output_dtype} in {work.compute_dtype}"
         return reason and f"{reason} (got {given}; {TAKEN})"
 
     def reject_quantized(self, request: QuantizedRequest) -> str | None:
         if request.counts:
             return "the kernels do not count saturated codes"
-        qplan = request.qplan
-        groups, c = max(qplan.groups, 1), qplan.plan.chunk_size
+        groups, c = max(request.work.qplan.groups, 1), request.work.qplan.plan.chunk_size
         strides = (c * c, c, 1)
         chunks = dense_chunks_of((groups, c, c), strides, strides)
-        work = OnGrids(qplan, 0 if groups > 1 else -1)
+        work = request.work._replace(group_dim=0 if groups > 1 else -1)
         kernels = self.kernels(request.device_index)
         return kernels.refusal(work, chunks, request.dtype, request.output_dtype)
 
-    def run(self, problem: Problem, plan: Plan, compute_dtype: torch.dtype) -> None:
-        self._run(problem, Floating(plan, compute_dtype))
+    def run(self, problem: Problem, work: Floating) -> None:
+        self._run(problem, work)
 
     def run_quantized(
-        self,
-        problem: Problem,
-        qplan: QuantPlan,
-        group_dim: int,
-        scale: Tensor | None,
-        saturated: Tensor | None,
+        self, problem: Problem, work: OnGrids, scale: Tensor | None, saturated: Tensor | None
     ) -> None:
-        self._run(problem, OnGrids(qplan, group_dim))
+        self._run(problem, work)
 
     def _run(self, problem: Problem, work: Work) -> None:
         A, X, time, _ = problem

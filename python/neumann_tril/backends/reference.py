@@ -6,14 +6,11 @@ import torch
 from torch import Tensor
 
 from .. import reference
-from ..grids import QuantPlan
 from ..grids import reference as on_grids
 from ..grids.matrices import groups_of, numbers_of
 from ..layout import Problem, gather_chunks, join_chunks
-from ..plan import Plan
+from ..native.launches import Floating, OnGrids
 from .registry import QuantizedRequest, Request, wide
-
-__all__ = ["ReferenceBackend"]
 
 
 class ReferenceBackend:
@@ -28,26 +25,21 @@ class ReferenceBackend:
     def compute_dtype(self, request: Request) -> torch.dtype:
         return wide(request)
 
-    def reject(self, request: Request, plan: Plan, compute_dtype: torch.dtype) -> str | None:
-        if compute_dtype not in reference.COMPUTE_DTYPES:
-            return f"compute dtype {compute_dtype} is not among {reference.COMPUTE_DTYPES}"
+    def reject(self, request: Request, work: Floating) -> str | None:
+        if work.compute_dtype not in reference.COMPUTE_DTYPES:
+            return f"compute dtype {work.compute_dtype} is not among {reference.COMPUTE_DTYPES}"
         return None
 
     def reject_quantized(self, request: QuantizedRequest) -> str | None:
         return None
 
-    def run(self, problem: Problem, plan: Plan, compute_dtype: torch.dtype) -> None:
-        _put(problem, reference.inverse(_chunks(problem), plan, compute_dtype))
+    def run(self, problem: Problem, work: Floating) -> None:
+        _put(problem, reference.inverse(_chunks(problem), *work))
 
     def run_quantized(
-        self,
-        problem: Problem,
-        qplan: QuantPlan,
-        group_dim: int,
-        scale: Tensor | None,
-        saturated: Tensor | None,
+        self, problem: Problem, work: OnGrids, scale: Tensor | None, saturated: Tensor | None
     ) -> None:
-        A = _chunks(problem)
+        A, (qplan, group_dim) = _chunks(problem), work
         # On a time axis (B, H, N, C, C), whose groups are counted as those of (B, N, H).
         group = groups_of(A, 1 if problem.time and group_dim == 2 else group_dim)
         numbers = numbers_of(A, qplan, group).reshape(-1, *A.shape[-2:])

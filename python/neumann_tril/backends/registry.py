@@ -7,29 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ..errors import BackendError
-from ..grids import CODES, QuantPlan
 from ..layout import Problem
 from ..native import DTYPE_CODES
+from ..native.launches import Floating, OnGrids
 from ..plan import Plan, plan_for
-
-__all__ = [
-    "BACKENDS",
-    "Backend",
-    "QuantizedRequest",
-    "Request",
-    "Resolved",
-    "backends",
-    "register",
-    "rejection",
-    "resolve",
-    "wide",
-]
 
 
 class Backend(Protocol):
@@ -45,28 +32,21 @@ class Backend(Protocol):
     def compute_dtype(self, request: Request) -> torch.dtype:
         """The dtype it computes in if the caller names none."""
 
-    def reject(self, request: Request, plan: Plan, compute_dtype: torch.dtype) -> str | None:
+    def reject(self, request: Request, work: Floating) -> str | None:
         """Why it cannot serve the request; None if it can."""
 
     def reject_quantized(self, request: QuantizedRequest) -> str | None:
         """Why it cannot serve the request; None if it can."""
 
-    def run(self, problem: Problem, plan: Plan, compute_dtype: torch.dtype) -> None:
+    def run(self, problem: Problem, work: Floating) -> None:
         """Fill X; on a time axis, its rows that belong to a chunk."""
 
     def run_quantized(
-        self,
-        problem: Problem,
-        qplan: QuantPlan,
-        group_dim: int,
-        scale: Tensor | None,
-        saturated: Tensor | None,
+        self, problem: Problem, work: OnGrids, scale: Tensor | None, saturated: Tensor | None
     ) -> None:
         """Fill X, and what else is asked for.
 
         Args:
-            group_dim: the batch dimension that counts the groups of static scales ((B, N, H) on
-                the time axis), -1 for one group.
             scale: float32, takes the scale 1 / n of X's grid of every matrix, in batch order.
             saturated: one int64, takes the number of codes that saturated.
         """
@@ -74,11 +54,10 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """How a call is served; a quantised one computes in the dtype of its codes."""
+    """How a call is served: ``work`` is Floating or, for a quantised call, OnGrids."""
 
     backend: Backend
-    plan: Plan
-    compute_dtype: torch.dtype
+    work: Any
     output_dtype: torch.dtype
 
 
@@ -94,20 +73,17 @@ class Request(NamedTuple):
     compute_dtype: torch.dtype | None
     batch_dims: int
 
-    def check(self) -> None:
-        """Raise ValueError for a dtype that no backend takes."""
+    def settle(self, backend: Backend) -> str | Resolved:
+        """How the backend serves it, or why it does not. Raises ValueError for a dtype that none
+        takes."""
         for name, dtype in (("A", self.dtype), ("output_dtype", self.output_dtype)):
             if dtype not in DTYPE_CODES:
                 accepted = ", ".join(str(d).removeprefix("torch.") for d in DTYPE_CODES)
                 found = f"of dtype {dtype}" if name == "A" else str(dtype)
                 raise ValueError(f"{name} must be one of {accepted}, got {found}")
-
-    def settle(self, backend: Backend) -> str | Resolved:
-        """How the backend serves it, or why it does not."""
         compute_dtype = self.compute_dtype or backend.compute_dtype(self)
-        plan = plan_for(self.chunk_size, self.plan, compute_dtype)
-        reason = backend.reject(self, plan, compute_dtype)
-        return reason or Resolved(backend, plan, compute_dtype, self.output_dtype)
+        work = Floating(plan_for(self.chunk_size, self.plan, compute_dtype), compute_dtype)
+        return backend.reject(self, work) or Resolved(backend, work, self.output_dtype)
 
 
 class QuantizedRequest(NamedTuple):
@@ -115,20 +91,16 @@ class QuantizedRequest(NamedTuple):
 
     device: str
     device_index: int | None
-    qplan: QuantPlan
+    work: OnGrids
     dtype: torch.dtype
     output_dtype: torch.dtype
     counts: bool
     """Whether saturated codes are to be counted."""
 
-    def check(self) -> None:
-        """Nothing is left to check."""
-
     def settle(self, backend: Backend) -> str | Resolved:
         """How the backend serves it, or why it does not."""
         reason = backend.reject_quantized(self)
-        codes = CODES[self.qplan.bits]
-        return reason or Resolved(backend, self.qplan.plan, codes, self.output_dtype)
+        return reason or Resolved(backend, self.work, self.output_dtype)
 
 
 def wide(request: Request) -> torch.dtype:
@@ -164,7 +136,6 @@ def resolve(request: Request | QuantizedRequest, backend: str | None) -> Resolve
         BackendError: the backend cannot serve the call.
         ValueError: unknown backend or plan, unsupported dtype or chunk size.
     """
-    request.check()
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend must be None or one of {', '.join(BACKENDS)}, got {backend!r}")
     chosen = backend or _DEFAULT.get(request.device)

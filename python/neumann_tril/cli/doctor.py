@@ -13,7 +13,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from .. import __version__, backends, native, npu, torch_import
+from .. import BackendError, __version__, backends, native, npu, torch_import
 from ..benchmark import machine
 from .report import console, write_json
 
@@ -68,7 +68,7 @@ def _found() -> dict[str, Any]:
 def _native() -> str:
     try:
         return f"{native.LIBRARY}, instruction set {native.cpu_isa()}"
-    except native.NativeLibraryError as error:
+    except BackendError as error:
         return str(error)
 
 

@@ -15,21 +15,6 @@ from rich.table import Table
 
 from ..plan import CHUNK_SIZES
 
-__all__ = [
-    "chunk_size",
-    "console",
-    "correlation",
-    "decibel",
-    "duration",
-    "folder",
-    "json_file",
-    "plain",
-    "plain_table",
-    "positive",
-    "progress_bar",
-    "write_json",
-]
-
 console = Console(highlight=False)
 
 

@@ -28,8 +28,6 @@ from ..plan import Plan, plan_for
 from . import doctor
 from .report import write_json
 
-__all__ = ["DEVICES", "SECTIONS", "Request", "main"]
-
 DEVICES = ("cpu", "emulator", "npu")
 
 # Another order of a product's sums may double an error (6 dB) without anything being wrong.

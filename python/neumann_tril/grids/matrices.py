@@ -8,8 +8,6 @@ from torch import Tensor
 from ..plan import check_chunk_size
 from .plan import QuantPlan
 
-__all__ = ["check_dense", "check_time", "groups_of", "head_index", "numbers_of", "scale_shape"]
-
 
 def head_index(A: Tensor, head_dim: int) -> Tensor:
     """The index along ``head_dim`` of A (..., C, C), to be broadcast over A's batch dimensions."""

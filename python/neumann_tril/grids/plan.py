@@ -21,9 +21,6 @@ import torch
 
 from ..plan import Plan, plan_for
 
-__all__ = ["A_LIMIT", "CODES", "GRANULARITIES", "Q_MAX", "SCALE_LIMITS", "Constants", "QuantPlan"]
-__all__ += ["Scales", "Step", "quantized_plan_for", "rounded_scale", "steps"]
-
 FORMAT_VERSION = 1
 Q_MAX = {8: 127, 16: 32639}
 """Largest code by bits."""
@@ -280,11 +277,7 @@ class QuantPlan:
         if not isinstance(fields["plan"], str):
             raise ValueError(f"plan must be text, got {fields['plan']!r}")
         return cls(
-            Plan.from_text(fields["plan"]),
-            fields["bits"],
-            fields["granularity"],
-            scales,
-            report,
+            Plan.from_text(fields["plan"]), fields["bits"], fields["granularity"], scales, report
         )
 
     def save(self, path: str) -> None:
@@ -366,12 +359,7 @@ class Constants:
                 to_grid[name] = fit(p / (exact["A"] * n))
             to_x[name], wide[name] = fit(1 / p), np.float32(1 / (n * p))
         return cls(
-            (1 / a_scale).astype(np.float32),
-            a_scale.astype(np.float32),
-            units,
-            to_grid,
-            to_x,
-            wide,
+            (1 / a_scale).astype(np.float32), a_scale.astype(np.float32), units, to_grid, to_x, wide
         )
 
     def rows(self) -> np.ndarray:

@@ -31,8 +31,6 @@ from torch import Tensor
 from ..reference import banded_seed
 from .plan import A_LIMIT, Q_MAX, QuantPlan
 
-__all__ = ["Evaluation", "Intermediate", "Result", "codes_of", "inverse"]
-
 _HUGE = torch.finfo(torch.float32).max
 _TINY = 2.0**-60  # smallest scale of a grid found on the fly
 

@@ -12,16 +12,6 @@ from typing import Any
 from ..backends import BACKENDS
 from ..plan import Plan, plan_for
 
-__all__ = [
-    "Handle",
-    "Integration",
-    "IntegrationError",
-    "Patch",
-    "Settings",
-    "Status",
-    "UnsupportedVersionError",
-]
-
 _lock = threading.RLock()
 _MISSING = object()
 

@@ -17,8 +17,6 @@ from torch import Tensor
 from ..ops import explain, solve_tril
 from .base import Integration, Patch, Settings
 
-__all__ = ["FlashLinearAttention"]
-
 PARAMETERS = ("A", "cu_seqlens", "chunk_indices", "output_dtype")
 
 

@@ -12,8 +12,6 @@ from torch import Tensor
 from ..ops import solve_tril
 from .base import Integration, Patch, Settings
 
-__all__ = ["import_module", "solver_patch"]
-
 
 def import_module(integration: Integration, path: str) -> ModuleType:
     """The package's module. Raises UnsupportedVersionError if it cannot be imported."""

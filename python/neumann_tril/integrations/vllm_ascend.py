@@ -11,8 +11,6 @@ import os
 from .base import Integration, Patch, Settings
 from .serving import import_module, solver_patch
 
-__all__ = ["VLLM_ASCEND", "VllmAscend", "register"]
-
 
 class VllmAscend(Integration):
     """``enable("vllm_ascend")``."""

@@ -1,18 +1,7 @@
 """The native libraries, reached by ctypes through their C interfaces (``csrc/include``)."""
 
 from .cpu import cpu_inverse, cpu_inverse_quantized, cpu_isa, quant_constants
-from .launches import Floating, Kernels, Launch, OnGrids, Work, aligned
-from .libraries import (
-    FOLDER,
-    LIBRARY,
-    LIBRARY_VARIABLE,
-    VERSION,
-    NativeLibraryError,
-    emulator_library,
-    library,
-    npu_library,
-    npu_library_path,
-)
+from .libraries import FOLDER, LIBRARY, LIBRARY_VARIABLE, VERSION, library
 from .structures import (
     DTYPE_CODES,
     MAX_DIMS,
@@ -22,12 +11,8 @@ from .structures import (
     PlanStruct,
     QuantizedInversion,
     QuantStruct,
-    chunks_of,
-    constant_rows,
     dense_chunks,
-    dense_chunks_of,
     time_chunks,
-    time_chunks_of,
 )
 
 __all__ = [
@@ -39,29 +24,15 @@ __all__ = [
     "QUANTIZED_DTYPE_CODES",
     "VERSION",
     "Chunks",
-    "Floating",
     "Inversion",
-    "Kernels",
-    "Launch",
-    "NativeLibraryError",
-    "OnGrids",
     "PlanStruct",
     "QuantStruct",
     "QuantizedInversion",
-    "Work",
-    "aligned",
-    "chunks_of",
-    "constant_rows",
     "cpu_inverse",
     "cpu_inverse_quantized",
     "cpu_isa",
     "dense_chunks",
-    "dense_chunks_of",
-    "emulator_library",
     "library",
-    "npu_library",
-    "npu_library_path",
     "quant_constants",
     "time_chunks",
-    "time_chunks_of",
 ]

@@ -9,8 +9,6 @@ from ..plan import Plan
 from .libraries import library
 from .structures import DTYPE_CODES, QUANTIZED_DTYPE_CODES, Chunks, PlanStruct, QuantStruct
 
-__all__ = ["cpu_inverse", "cpu_inverse_quantized", "cpu_isa", "quant_constants"]
-
 
 def cpu_isa() -> str:
     """Instruction set that the CPU kernels use: avx512, avx2, neon or portable."""

@@ -27,8 +27,6 @@ from .structures import (
     QuantStruct,
 )
 
-__all__ = ["Floating", "Kernels", "Launch", "OnGrids", "Work", "aligned"]
-
 ALIGNMENT = 512
 """Of a workspace, in bytes."""
 
@@ -48,14 +46,8 @@ class Floating(NamedTuple):
         self, chunks: Chunks, a_dtype: torch.dtype, x_dtype: torch.dtype, cube_cores: int
     ) -> Inversion:
         """The argument of the C functions, without pointers."""
-        return Inversion(
-            plan=PlanStruct.of(self.plan),
-            chunks=chunks,
-            a_dtype=DTYPE_CODES[a_dtype],
-            x_dtype=DTYPE_CODES[x_dtype],
-            compute_dtype=DTYPE_CODES[self.compute_dtype],
-            cube_cores=cube_cores,
-        )
+        codes = (DTYPE_CODES[dtype] for dtype in (a_dtype, x_dtype, self.compute_dtype))
+        return Inversion(PlanStruct.of(self.plan), chunks, *codes, cube_cores)
 
 
 class OnGrids(NamedTuple):
@@ -69,14 +61,9 @@ class OnGrids(NamedTuple):
         self, chunks: Chunks, a_dtype: torch.dtype, x_dtype: torch.dtype, cube_cores: int
     ) -> QuantizedInversion:
         """The argument of the C functions, without pointers."""
-        return QuantizedInversion(
-            plan=PlanStruct.of(self.qplan.plan),
-            chunks=chunks,
-            quant=self.grids(None),
-            a_dtype=QUANTIZED_DTYPE_CODES[a_dtype],
-            x_dtype=QUANTIZED_DTYPE_CODES[x_dtype],
-            cube_cores=cube_cores,
-        )
+        plan, codes = PlanStruct.of(self.qplan.plan), QUANTIZED_DTYPE_CODES
+        places = (codes[a_dtype], codes[x_dtype], cube_cores)
+        return QuantizedInversion(plan, chunks, self.grids(None), *places)
 
     def grids(self, constants: int | None) -> QuantStruct:
         """The grids, with their constants at this address."""

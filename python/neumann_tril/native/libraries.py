@@ -11,18 +11,6 @@ from pathlib import Path
 from ..errors import BackendError
 from .structures import Chunks, Inversion, PlanStruct, QuantizedInversion, QuantStruct
 
-__all__ = [
-    "FOLDER",
-    "LIBRARY",
-    "LIBRARY_VARIABLE",
-    "VERSION",
-    "NativeLibraryError",
-    "emulator_library",
-    "library",
-    "npu_library",
-    "npu_library_path",
-]
-
 VERSION = 1
 """Of the C interface."""
 FOLDER = Path(__file__).parent.parent
@@ -31,12 +19,7 @@ LIBRARY = "libneumann_tril.so"
 LIBRARY_VARIABLE = "NEUMANN_TRIL_NPU_LIBRARY"
 """Environment variable with the NPU library, or the folder that holds it."""
 
-_TEXT, _INT, _LONG, _ADDRESS = (
-    ctypes.c_char_p,
-    ctypes.c_int32,
-    ctypes.c_int64,
-    ctypes.c_void_p,
-)
+_TEXT, _INT, _LONG, _ADDRESS = (ctypes.c_char_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p)
 _PLAN, _CHUNKS, _QUANT = map(ctypes.POINTER, (PlanStruct, Chunks, QuantStruct))
 
 Functions = Mapping[str, tuple[type | None, tuple[type, ...]]]

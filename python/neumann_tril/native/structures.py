@@ -14,24 +14,6 @@ from ..grids import QuantPlan
 from ..layout import ChunkTable, Problem
 from ..plan import Plan
 
-__all__ = [
-    "DTYPE_CODES",
-    "MAX_DIMS",
-    "QUANTIZED_DTYPE_CODES",
-    "Chunks",
-    "Entry",
-    "Inversion",
-    "PlanStruct",
-    "QuantStruct",
-    "QuantizedInversion",
-    "chunks_of",
-    "constant_rows",
-    "dense_chunks",
-    "dense_chunks_of",
-    "time_chunks",
-    "time_chunks_of",
-]
-
 MAX_DIMS = 8
 
 DTYPE_CODES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2, torch.float64: 3}

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["call", "refuse_tangents"]
-
 
 def call(operator: Any, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """``operator(*arguments)``, by its kernel at once if nothing else would take part in it.

@@ -12,8 +12,6 @@ from ..plan import Plan
 from .floating import request_for
 from .tensors import check_tensor
 
-__all__ = ["Explanation", "explain"]
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -76,8 +74,8 @@ def explain(
         others[name] = outcome
     return Explanation(
         chosen.backend.name if chosen else None,
-        chosen.plan if chosen else None,
-        chosen.compute_dtype if chosen else None,
+        chosen.work.plan if chosen else None,
+        chosen.work.compute_dtype if chosen else None,
         request.output_dtype,
         others,
         error,

@@ -21,8 +21,6 @@ from .tensors import (
     unfold_heads,
 )
 
-__all__ = ["SOLVE_TRIL_BACKWARD", "inverse", "request_for", "solve_tril", "time_gradient"]
-
 
 def _plan_text(plan: str | Plan) -> str:
     if isinstance(plan, Plan):
@@ -33,10 +31,7 @@ def _plan_text(plan: str | Plan) -> str:
 
 
 def request_for(
-    A: Tensor,
-    plan: str | Plan,
-    output_dtype: torch.dtype | None,
-    compute_dtype: torch.dtype | None,
+    A: Tensor, plan: str | Plan, output_dtype: torch.dtype | None, compute_dtype: torch.dtype | None
 ) -> Request:
     """What the backends are asked for; A is (..., C, C) or on a time axis."""
     device, dtype = A.device, A.dtype
@@ -73,7 +68,7 @@ def _inverse_kernel(
     served = resolve(request_for(A, plan, output_dtype, compute_dtype), backend)
     X = torch.empty(A.shape, dtype=served.output_dtype, device=A.device)
     if A.numel():
-        served.backend.run(Problem(A, X), served.plan, served.compute_dtype)
+        served.backend.run(Problem(A, X), served.work)
     return X
 
 
@@ -82,9 +77,12 @@ def _inverse_fake(A: Tensor, plan: str, output_dtype: torch.dtype | None, *_: An
     return torch.empty(A.shape, dtype=output_dtype or A.dtype, device=A.device)
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
     (X,) = ctx.saved_tensors
     return input_gradient(X, grad).to(ctx.dtype), *ctx.rest
+
+
+DENSE_GRADIENT = Gradient(save, _differentiate)
 
 
 def _inverse_vmap(info: Any, in_dims: tuple[Any, ...], A: Tensor, *rest: Any) -> tuple[Tensor, int]:
@@ -96,7 +94,7 @@ INVERSE = Operator(
     "str? backend) -> Tensor",
     _inverse_kernel,
     _inverse_fake,
-    Gradient(save, _differentiate),
+    DENSE_GRADIENT,
     _inverse_vmap,
 )
 
@@ -121,7 +119,7 @@ def _inverse_out_kernel(
     _check_out(A, out)
     served = resolve(request_for(A, plan, out.dtype, compute_dtype), backend)
     if A.numel():
-        served.backend.run(Problem(A, out), served.plan, served.compute_dtype)
+        served.backend.run(Problem(A, out), served.work)
     # As torch's own operators do, so that autograd finds out that a saved tensor was overwritten.
     torch.autograd.graph.increment_version(out)
 
@@ -204,27 +202,17 @@ def _solve_tril_kernel(
     table = table_of(view, cu_seqlens, chunk_indices)
     X = allocate(A, table, served.output_dtype)
     if A.numel():
-        problem = Problem(view, time_view(X, layout), True, table)
-        served.backend.run(problem, served.plan, served.compute_dtype)
+        served.backend.run(Problem(view, time_view(X, layout), True, table), served.work)
     return X
 
 
-def _solve_tril_fake(
-    A: Tensor,
-    cu_seqlens: Tensor | None,
-    chunk_indices: Tensor | None,
-    output_dtype: torch.dtype | None,
-    layout: str,
-    *_: Any,
-) -> Tensor:
+def _solve_tril_fake(A, cu_seqlens, chunk_indices, output_dtype, layout, *_):  # type: ignore[no-untyped-def]
     check_layout(A, layout, cu_seqlens, chunk_indices)
     check_chunk_size(A.shape[-1])
     return torch.empty(A.shape, dtype=output_dtype or A.dtype, device=A.device)
 
 
-def _solve_tril_vmap(
-    info: Any, in_dims: tuple[Any, ...], A: Tensor, *rest: Any
-) -> tuple[Tensor, int]:
+def _solve_tril_vmap(info, in_dims, A, *rest):  # type: ignore[no-untyped-def]
     if in_dims[0] is None or in_dims[1] is not None or in_dims[2] is not None:
         raise NotImplementedError("vmap of solve_tril maps over A alone")
     layout = rest[3]
@@ -331,13 +319,6 @@ def solve_tril(
         if value is not None:
             check_tensor(name, value)
     result: Tensor = SOLVE_TRIL(
-        A,
-        cu_seqlens,
-        chunk_indices,
-        output_dtype,
-        layout,
-        _plan_text(plan),
-        compute_dtype,
-        backend,
+        A, cu_seqlens, chunk_indices, output_dtype, layout, _plan_text(plan), compute_dtype, backend
     )
     return result

@@ -13,8 +13,6 @@ import torch
 
 from .dispatch import call
 
-__all__ = ["Gradient", "Operator"]
-
 NAMESPACE = "neumann_tril"
 KEYS = ("CPU", "PrivateUse1")
 _library = torch.library.Library(NAMESPACE, "DEF")

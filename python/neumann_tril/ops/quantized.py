@@ -9,29 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backends import Backend, QuantizedRequest, resolve
+from ..backends import QuantizedRequest, Resolved, resolve
 from ..grids import QuantPlan
 from ..grids.matrices import check_dense, check_time, scale_shape
 from ..layout import Problem, check_layout, time_view
-from .floating import time_gradient
-from .operator import Gradient, Operator
-from .tensors import allocate, fold_into_heads, input_gradient, save, table_of, unfold_heads
-
-__all__ = ["INVERSE_QUANTIZED", "SOLVE_TRIL_QUANTIZED"]
+from ..native.launches import OnGrids
+from .floating import DENSE_GRADIENT, time_gradient
+from .operator import Operator
+from .tensors import allocate, fold_into_heads, table_of, unfold_heads
 
 Results = tuple[Tensor, Tensor, Tensor]
-Mapped = tuple[Results, tuple[int | None, int | None, None]]
 
 # As many as models have layers.
 _read = lru_cache(maxsize=1024)(QuantPlan.from_json)
 
 
-def _backend_for(
-    A: Tensor, qplan: QuantPlan, output_dtype: torch.dtype, counts: bool, backend: str | None
-) -> Backend:
+def _resolve(
+    A: Tensor, work: OnGrids, output_dtype: torch.dtype, counts: bool, backend: str | None
+) -> Resolved:
     device = A.device
-    request = QuantizedRequest(device.type, device.index, qplan, A.dtype, output_dtype, counts)
-    return resolve(request, backend).backend
+    request = QuantizedRequest(device.type, device.index, work, A.dtype, output_dtype, counts)
+    return resolve(request, backend)
 
 
 def _counter(A: Tensor, counts: bool) -> Tensor:
@@ -82,53 +80,33 @@ def _inverse_kernel(
 ) -> Results:
     plan = _read(qplan)
     head = check_dense(A, plan, head_dim)
-    chosen = _backend_for(A, plan, output_dtype, counts, backend)
+    served = _resolve(A, OnGrids(plan, head), output_dtype, counts, backend)
     X = torch.empty(A.shape, dtype=output_dtype, device=A.device)
     saturated = _counter(A, counts)
     scale = None
     if plan.is_dynamic and not output_dtype.is_floating_point:
         scale = torch.empty(A.shape[:-2], dtype=torch.float32, device=A.device)
     if A.numel():
-        chosen.run_quantized(Problem(A, X), plan, head, scale, saturated if counts else None)
+        counted = saturated if counts else None
+        served.backend.run_quantized(Problem(A, X), served.work, scale, counted)
     return _results(A, X, scale, saturated, plan, head)
 
 
-def _inverse_fake(
-    A: Tensor,
-    qplan: str,
-    head_dim: int,
-    output_dtype: torch.dtype,
-    counts: bool,
-    backend: str | None,
-) -> Results:
+def _inverse_fake(A, qplan, head_dim, output_dtype, counts, backend):  # type: ignore[no-untyped-def]
     plan = _read(qplan)
     return _fakes(A, plan, check_dense(A, plan, head_dim), output_dtype, counts)
 
 
-def _differentiate(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-    """The quantisers count as the identity."""
-    (X,) = ctx.saved_tensors
-    return input_gradient(X, grad).to(ctx.dtype), *ctx.rest
-
-
-def _inverse_vmap(
-    info: Any,
-    in_dims: tuple[Any, ...],
-    A: Tensor,
-    qplan: str,
-    head_dim: int,
-    output_dtype: torch.dtype,
-    counts: bool,
-    backend: str | None,
-) -> Mapped:
+def _inverse_vmap(info, in_dims, A, qplan, head_dim, output_dtype, counts, backend):  # type: ignore[no-untyped-def]
     _check_mapped(in_dims, counts)
     head_dim += head_dim >= 0  # counted from the front, it moves with the mapped dimension there
     A = A.movedim(in_dims[0], 0)
     X, scale, saturated = INVERSE_QUANTIZED(A, qplan, head_dim, output_dtype, counts, backend)
-    if scale.dim() and scale.shape[0] == 1 and not _read(qplan).is_dynamic:
-        scale = scale[0]  # the same for all
+    if output_dtype.is_floating_point:
         return (X, scale, saturated), (0, None, None)
-    return (X, scale, saturated), (0, 0 if scale.numel() else None, None)
+    if _read(qplan).is_dynamic:
+        return (X, scale, saturated), (0, 0, None)
+    return (X, scale[0], saturated), (0, None, None)  # the same for all
 
 
 INVERSE_QUANTIZED = Operator(
@@ -136,7 +114,7 @@ INVERSE_QUANTIZED = Operator(
     "str? backend) -> (Tensor, Tensor, Tensor)",
     _inverse_kernel,
     _inverse_fake,
-    Gradient(save, _differentiate),
+    DENSE_GRADIENT,  # the quantisers count as the identity
     _inverse_vmap,
 )
 
@@ -157,52 +135,31 @@ def _solve_tril_kernel(
     plan = _read(qplan)
     check_layout(A, layout, cu_seqlens, chunk_indices)
     head = check_time(A, plan, layout, output_dtype)
-    chosen = _backend_for(A, plan, output_dtype, counts, backend)
+    work = OnGrids(plan, 2 if plan.granularity == "head" else -1)
+    served = _resolve(A, work, output_dtype, counts, backend)
     view = time_view(A, layout)
     table = table_of(view, cu_seqlens, chunk_indices)
     X = allocate(A, table, output_dtype)
     saturated = _counter(A, counts)
     if A.numel():
         problem = Problem(view, time_view(X, layout), True, table)
-        group_dim = 2 if plan.granularity == "head" else -1
-        chosen.run_quantized(problem, plan, group_dim, None, saturated if counts else None)
+        served.backend.run_quantized(problem, work, None, saturated if counts else None)
     return _results(A, X, None, saturated, plan, head)
 
 
-def _solve_tril_fake(
-    A: Tensor,
-    cu_seqlens: Tensor | None,
-    chunk_indices: Tensor | None,
-    qplan: str,
-    output_dtype: torch.dtype,
-    layout: str,
-    counts: bool,
-    backend: str | None,
-) -> Results:
+def _solve_tril_fake(A, cu_seqlens, chunk_indices, qplan, output_dtype, layout, counts, backend):  # type: ignore[no-untyped-def]
     plan = _read(qplan)
     check_layout(A, layout, cu_seqlens, chunk_indices)
     return _fakes(A, plan, check_time(A, plan, layout, output_dtype), output_dtype, counts)
 
 
-def _solve_tril_vmap(
-    info: Any,
-    in_dims: tuple[Any, ...],
-    A: Tensor,
-    cu_seqlens: Tensor | None,
-    chunk_indices: Tensor | None,
-    qplan: str,
-    output_dtype: torch.dtype,
-    layout: str,
-    counts: bool,
-    backend: str | None,
-) -> Mapped:
+def _solve_tril_vmap(info, in_dims, A, cu_seqlens, chunk_indices, qplan, output_dtype, *rest):  # type: ignore[no-untyped-def]
+    layout, counts, _ = rest
     _check_mapped(in_dims, counts)
     plan = _read(qplan)
-    A = fold_into_heads(A, in_dims[0], layout)
-    text = plan.repeated(info.batch_size).text
-    X, scale, saturated = SOLVE_TRIL_QUANTIZED(
-        A, cu_seqlens, chunk_indices, text, output_dtype, layout, counts, backend
-    )
+    A, text = fold_into_heads(A, in_dims[0], layout), plan.repeated(info.batch_size).text
+    packing = (cu_seqlens, chunk_indices)
+    X, scale, saturated = SOLVE_TRIL_QUANTIZED(A, *packing, text, output_dtype, *rest)
     X, heads = unfold_heads(X, info.batch_size, layout)
     if plan.granularity != "head" or output_dtype.is_floating_point:
         return (X, scale, saturated), (heads, None, None)

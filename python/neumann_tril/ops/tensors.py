@@ -9,16 +9,6 @@ from torch import Tensor
 
 from ..layout import ChunkTable, chunk_table_on
 
-__all__ = [
-    "allocate",
-    "check_tensor",
-    "fold_into_heads",
-    "input_gradient",
-    "save",
-    "table_of",
-    "unfold_heads",
-]
-
 
 def check_tensor(name: str, value: object) -> None:
     """Raise TypeError unless it is one."""

@@ -15,8 +15,6 @@ from ..grids.reference import Evaluation, Intermediate
 from ..testing import snr, truth
 from .functions import check_operands
 
-__all__ = ["ErrorReport", "StepError", "error_report", "plot"]
-
 
 @dataclass(frozen=True, slots=True)
 class StepError:

@@ -18,12 +18,10 @@ from rich.progress import track
 from torch import Tensor
 
 from ..grids import Q_MAX, QuantPlan, Step, quantized_plan_for, steps
-from ..grids.matrices import head_index
+from ..grids.matrices import groups_of, head_index
 from ..grids.plan import A_LIMIT, SCALE_LIMITS
 from ..grids.reference import Evaluation
 from ..plan import Plan
-
-__all__ = ["METHODS", "calibrate"]
 
 METHODS = ("min_error", "percentile", "max")
 
@@ -146,9 +144,7 @@ def _matrices(sample: Tensor, plan: Plan, head_dim: int | None) -> tuple[Tensor,
     c = plan.chunk_size
     if sample.shape[-2:] != (c, c):
         raise ValueError(f"a sample must have shape (..., {c}, {c}), got {tuple(sample.shape)}")
-    group = torch.zeros(sample.shape[:-2], dtype=torch.int64)
-    if head_dim is not None:
-        group = group + head_index(sample, head_dim)
+    group = groups_of(sample, -1 if head_dim is None else head_dim % sample.dim())
     return sample.detach().cpu().reshape(-1, c, c), group.reshape(-1)
 
 
@@ -228,12 +224,7 @@ def calibrate(
             "groups": histogram.account(scale * q_max, q_max),
             "distribution": histogram.distribution(),
         }
-    report = {
-        "method": method,
-        "headroom": headroom,
-        "least": least,
-        "intermediates": account,
-    }
+    report = {"method": method, "headroom": headroom, "least": least, "intermediates": account}
     return QuantPlan(chosen, bits, granularity, scales, report)
 
 

@@ -12,8 +12,6 @@ from ..grids.matrices import check_dense, groups_of, scale_shape
 from ..grids.reference import codes_of
 from ..ops import INVERSE_QUANTIZED, SOLVE_TRIL_QUANTIZED, check_tensor
 
-__all__ = ["Quantized", "check_operands", "inverse_quantized", "quantize", "solve_tril_quantized"]
-
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
 
