@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
 from helpers import ROOT
 
 PACKAGE = ROOT / "python" / "neumann_tril"
