@@ -302,3 +302,14 @@ def test_vmap_refuses_to_count():
     qplan = static()
     with pytest.raises(NotImplementedError, match="does not count"):
         torch.vmap(lambda a: inverse_quantized(a, qplan, return_saturated=True)[0])(matrices())
+
+
+def test_a_scale_is_the_callers(backend):
+    A, qplan = matrices(), static()
+    with torch.inference_mode():
+        inverse_quantized(A, qplan, output_dtype=torch.int8, backend=backend)
+    first = inverse_quantized(A, qplan, output_dtype=torch.int8, backend=backend).scale
+    before = first.clone()
+    first.mul_(2)
+    found = inverse_quantized(A, qplan, output_dtype=torch.int8, backend=backend).scale
+    assert torch.equal(found, before) and not found.is_inference()

@@ -50,7 +50,9 @@ def _results(
     if X.dtype.is_floating_point:
         return X, torch.empty(0, device=A.device), saturated
     if scale is None:
-        return X, _x_scale(qplan, A.device).reshape(scale_shape(A, qplan, head)), saturated
+        # A copy: what is kept must not change with what the caller does to it.
+        scale = _x_scale(qplan, A.device).reshape(scale_shape(A, qplan, head)).clone()
+        return X, scale, saturated
     return X, scale[..., None, None], saturated
 
 
