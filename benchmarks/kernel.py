@@ -12,10 +12,10 @@ import argparse
 import torch
 
 from neumann_tril import emulator
+from neumann_tril.grids import quantized_plan_for, steps
 from neumann_tril.native import dense_chunks
 from neumann_tril.plan import plan_for
 from neumann_tril.quant import QuantPlan
-from neumann_tril.quant.plan import quantized_plan_for, steps
 
 PUBLISHED_US = {64: 159.6, 128: 547.2}
 """The published method on Ascend 910B4, float16, by its authors."""

@@ -73,7 +73,7 @@ def measure() -> dict[str, float]:
     for call in calls.values():
         call()
     torch.npu.synchronize()
-    _hold(npu._runtime()[1](0), seconds=60)
+    _hold(npu.runtime()[1](0), seconds=60)
     blocks = [_medians(calls) for _ in range(BLOCKS)]
     return {name: min(block[name] for block in blocks) for name in calls}
 
@@ -95,18 +95,19 @@ def _launch_alone(A, out) -> Callable[[], object]:  # type: ignore[no-untyped-de
     import torch
 
     from neumann_tril import npu
+    from neumann_tril.layout import Problem
+    from neumann_tril.native.launches import Floating, aligned
     from neumann_tril.plan import plan_for
 
-    plan = plan_for(64, "exact", torch.float16)
+    work = Floating(plan_for(64, "exact", torch.float16), torch.float16)
     layout = (A.shape, A.stride(), out.stride(), None)
-    launch, inversion, size = npu._prepared(0, plan, torch.float16, A.dtype, out.dtype, *layout)
-    workspace = torch.empty(size, dtype=torch.uint8, device="npu")
-    inversion = npu.Inversion.from_buffer_copy(inversion)
-    inversion.a, inversion.x = A.data_ptr(), out.data_ptr()
-    inversion.workspace = -(-workspace.data_ptr() // 512) * 512
-    stream = npu._runtime()[1](0)
+    launch = npu.prepared(0, work, A.dtype, out.dtype, *layout)
+    argument = launch.filled(Problem(A, out))
+    workspace = torch.empty(launch.allocation, dtype=torch.uint8, device="npu")
+    argument.workspace = aligned(workspace)
+    start, stream = launch.start, npu.runtime()[1](0)
     kept = [A, out, workspace]
-    return lambda: (launch(inversion, stream), kept)
+    return lambda: (start(argument, stream), kept)
 
 
 def _hold(stream: int, seconds: int) -> None:

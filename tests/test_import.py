@@ -8,17 +8,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-TORCH_NPU = ROOT / "build" / "torch_npu"
-
-needs_torch_npu = pytest.mark.skipif(
-    not (TORCH_NPU / "torch_npu").is_dir(),
-    reason="build/torch_npu holds no torch_npu; see Makefile",
-)
+from helpers import TORCH_NPU, needs_torch_npu
 
 USE = """
 import torch, neumann_tril
@@ -55,7 +48,7 @@ def test_torch_npu_without_cann_does_not_stop_the_import() -> None:
     code = (
         "import neumann_tril, os, sys"
         + USE
-        + "from neumann_tril._torch_import import torch_npu_error as error\n"
+        + "from neumann_tril.torch_import import torch_npu_error as error\n"
         + "print(error, '|', os.environ['TORCH_DEVICE_BACKEND_AUTOLOAD'],"
         + "any(m.startswith('torch_npu') for m in sys.modules))"
     )

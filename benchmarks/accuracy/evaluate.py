@@ -15,15 +15,16 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import output
 import text
 import torch
 from methods import REFERENCE, checks, methods, series
+from results import Results
 from rich.progress import Progress, TaskID
-from study import Evaluation, Model, evaluate, pick
+from study import Model, evaluate, pick
 from torch import Tensor
 
 from neumann_tril.benchmark import machine, torch_threads
@@ -48,18 +49,6 @@ class Size:
 
 
 QUICK = Size(128, 1, 1, 16, 1, (3,), (8,), 64, ("one byte",))
-
-
-@dataclass
-class Results:
-    """Everything that a run finds."""
-
-    reference: Evaluation
-    rows: list[Evaluation] = field(default_factory=list)
-    grid: dict[bool, dict[tuple[int, int], float]] = field(default_factory=dict)  # perplexities
-    grid_reference: float = 0.0
-    stress: dict[str, list[Evaluation]] = field(default_factory=dict)  # the reference comes first
-    tokens: dict[str, int] = field(default_factory=dict)
 
 
 def run(model: Model, content: bytes, size: Size, progress: Progress, task: TaskID) -> Results:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from results import Results
 from study import Evaluation
-
-if TYPE_CHECKING:
-    from evaluate import Results
 
 __all__ = ["change", "draw", "figures", "markdown"]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .npu import LIBRARY_VARIABLE
+from .native import LIBRARY_VARIABLE
 
 __all__ = ["FOLDER", "environment"]
 

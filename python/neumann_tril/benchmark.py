@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from . import testing
-from .operator import inverse
+from .ops import inverse
 from .plan import Plan, plan_for
 
 __all__ = [

@@ -12,13 +12,14 @@ A *problem* is a tensor of chunk matrices seen through one of the layouts:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["LAYOUTS", "ChunkTable", "chunk_table", "time_view"]
+__all__ = ["LAYOUTS", "ChunkTable", "Problem", "chunk_table", "chunk_table_on", "time_view"]
+__all__ += ["check_layout", "check_packing", "gather_chunks", "join_chunks", "sequence_bounds"]
 
 LAYOUTS = ("bthc", "bhtc", "thc", "htc")
 _PACKED = ("thc", "htc")
@@ -35,6 +36,28 @@ class ChunkTable:
     first_row: Tensor
     valid_rows: Tensor
     covers: bool
+
+
+class Problem(NamedTuple):
+    """The chunk matrices of one call, and where their inverses go.
+
+    A, X: (..., C, C), or (B, T, H, C) where ``time``; then ``table`` has the chunks of packed
+    sequences.
+    """
+
+    A: Tensor
+    X: Tensor
+    time: bool = False
+    table: ChunkTable | None = None
+
+    @property
+    def chunks(self) -> int | None:
+        """How many chunks lie on the time axis; None without one."""
+        if not self.time:
+            return None
+        if self.table is not None:
+            return len(self.table.first_row)
+        return -(-self.A.shape[1] // self.A.shape[3])
 
 
 def time_view(A: Tensor, layout: str) -> Tensor:

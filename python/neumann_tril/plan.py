@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .norms import dtype_name, error_bound
+
 __all__ = ["CHUNK_SIZES", "Plan", "plan_for"]
 
 CHUNK_SIZES = tuple(range(16, 129, 16))
@@ -125,8 +127,6 @@ class Plan:
             compute_dtype: dtype to which the operands of every product are rounded; A itself is
                 taken as representable in it. See :func:`neumann_tril.bounds.error_bound`.
         """
-        from .bounds import error_bound
-
         return error_bound(self, norm, compute_dtype)
 
     def to_ints(self) -> list[int]:
@@ -178,11 +178,6 @@ def check_chunk_size(chunk_size: int) -> None:
             f"chunk size must be a multiple of 16 from 16 to 128, got {chunk_size}; "
             "pad a smaller chunk with zero rows and columns"
         )
-
-
-def dtype_name(dtype: Any) -> str:
-    """``"float16"`` for ``torch.float16`` and for ``"float16"``."""
-    return str(dtype).removeprefix("torch.")
 
 
 def plan_for(chunk_size: int, plan: str | Plan = "exact", dtype: Any = None) -> Plan:

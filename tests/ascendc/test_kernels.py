@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from neumann_tril import emulator, inverse, reference, solve_tril, testing
-from neumann_tril.backend import BackendError
+from neumann_tril.backends import BackendError, EmulatorBackend
 from neumann_tril.bounds import error_envelope
-from neumann_tril.emulator import EmulatorBackend
 from neumann_tril.native import dense_chunks
 from neumann_tril.plan import Plan, plan_for
 

@@ -18,12 +18,11 @@ import pytest
 import torch
 
 from neumann_tril import emulator
-from neumann_tril.backend import BackendError
-from neumann_tril.emulator import EmulatorBackend
+from neumann_tril.backends import BackendError, EmulatorBackend
+from neumann_tril.grids import quantized_plan_for, steps
 from neumann_tril.native import dense_chunks, time_chunks
 from neumann_tril.plan import Plan, plan_for
 from neumann_tril.quant import QuantPlan
-from neumann_tril.quant.plan import quantized_plan_for, steps
 
 F16, BF16, F32 = torch.float16, torch.bfloat16, torch.float32
 UNAVAILABLE = EmulatorBackend().unavailable()

@@ -10,13 +10,19 @@ import torch
 from torch import Tensor
 
 from neumann_tril import emulator
-from neumann_tril.emulator import EmulatorBackend, QuantizedInversion
+from neumann_tril.backends import EmulatorBackend
+from neumann_tril.grids import quantized_plan_for, steps
+from neumann_tril.grids.reference import inverse
 from neumann_tril.layout import chunk_table
-from neumann_tril.native import PlanStruct, QuantStruct, dense_chunks, time_chunks
+from neumann_tril.native import (
+    PlanStruct,
+    QuantizedInversion,
+    QuantStruct,
+    dense_chunks,
+    time_chunks,
+)
 from neumann_tril.plan import Plan
 from neumann_tril.quant import QuantPlan
-from neumann_tril.quant.plan import quantized_plan_for, steps
-from neumann_tril.quant.reference import inverse
 
 F16, I8, I16 = torch.float16, torch.int8, torch.int16
 UNAVAILABLE = EmulatorBackend().unavailable()

@@ -7,8 +7,8 @@ import ctypes
 import pytest
 
 from neumann_tril import emulator
-from neumann_tril.emulator import EmulatorBackend, Inversion
-from neumann_tril.native import Chunks, PlanStruct
+from neumann_tril.backends import EmulatorBackend
+from neumann_tril.native import Chunks, Inversion, PlanStruct
 
 UNAVAILABLE = EmulatorBackend().unavailable()
 pytestmark = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))

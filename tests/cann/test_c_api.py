@@ -17,7 +17,7 @@ from neumann_tril.native import DTYPE_CODES, Chunks, PlanStruct
 from neumann_tril.plan import CHUNK_SIZES, Plan, plan_for
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = Path(native.__file__).with_name(native.LIBRARY)
+LIBRARY = native.FOLDER / native.LIBRARY
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 
 

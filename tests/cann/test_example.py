@@ -30,7 +30,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = tmp_path_factory.mktemp("examples")
     stand_in = acl_stand_in.FOLDER
     settings = {
-        "NEUMANN_TRIL": Path(native.__file__).parent,
+        "NEUMANN_TRIL": native.FOLDER,
         "NT_NPU_LIBRARIES": stand_in,
         "ACL_INCLUDE_DIR": ROOT / "csrc" / "emulator" / "acl" / "include",
         "ACL_LIBRARY": stand_in / "libascendcl.so",

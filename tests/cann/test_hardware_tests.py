@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neumann_tril.emulator import EmulatorBackend
+from neumann_tril.backends import EmulatorBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 UNAVAILABLE = EmulatorBackend().unavailable()

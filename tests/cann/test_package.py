@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import neumann_tril
-from neumann_tril.emulator import EmulatorBackend
+from neumann_tril.backends import EmulatorBackend
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from neumann_tril import testing
+from neumann_tril.backends import EmulatorBackend
 from neumann_tril.cli import collect, main, sections
-from neumann_tril.emulator import EmulatorBackend
 
 UNAVAILABLE = EmulatorBackend().unavailable()
 

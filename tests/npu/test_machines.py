@@ -11,19 +11,9 @@ from pathlib import Path
 import pytest
 
 import neumann_tril as nt
-from neumann_tril import acl_stand_in, npu
+from helpers import TORCH_NPU, needs_stand_in, needs_torch_npu
+from neumann_tril import acl_stand_in, native, npu
 from neumann_tril.cli import main, npu_demo
-
-ROOT = Path(__file__).resolve().parents[2]
-TORCH_NPU = ROOT / "build" / "torch_npu"
-
-needs_torch_npu = pytest.mark.skipif(
-    not (TORCH_NPU / "torch_npu").is_dir(),
-    reason="build/torch_npu holds no torch_npu; see Makefile",
-)
-needs_stand_in = pytest.mark.skipif(
-    not acl_stand_in.FOLDER.is_dir(), reason="built without the emulator (NT_BUILD_EMULATOR)"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +149,7 @@ def test_a_library_that_does_not_fit_is_named(
     monkeypatch.setenv(npu.LIBRARY_VARIABLE, str(broken))
     with pytest.raises(nt.BackendError, match=r"broken\.so does not load with this CANN: "):
         npu.library("dav-2201")
-    other = Path(nt.native.__file__).with_name(nt.native.LIBRARY)
+    other = native.FOLDER / native.LIBRARY
     monkeypatch.setenv(npu.LIBRARY_VARIABLE, str(other))
     npu.library.cache_clear()
     with pytest.raises(nt.BackendError, match=f"{other} has interface None, this package needs 1"):

@@ -15,21 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers import TORCH_NPU, needs_stand_in, needs_torch_npu
 from neumann_tril import acl_stand_in, npu
 
-ROOT = Path(__file__).resolve().parents[2]
-TORCH_NPU = ROOT / "build" / "torch_npu"
 INSIDE = Path(__file__).parent / "inside"
 
-pytestmark = [
-    pytest.mark.skipif(
-        not (TORCH_NPU / "torch_npu").is_dir(),
-        reason="build/torch_npu holds no torch_npu; see Makefile",
-    ),
-    pytest.mark.skipif(
-        not acl_stand_in.FOLDER.is_dir(), reason="built without the emulator (NT_BUILD_EMULATOR)"
-    ),
-]
+pytestmark = [needs_torch_npu, needs_stand_in]
 
 # torch_npu looks these up when it needs them, and cannot do without.
 LOOKED_UP = """

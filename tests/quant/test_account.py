@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neumann_tril import QuantPlan, calibrate, inverse_quantized, quant, testing
-from neumann_tril.quant.reference import Evaluation
+from neumann_tril.grids.reference import Evaluation
 
 
 def test_the_account_adds_up_and_names_the_step_that_is_made_worse():

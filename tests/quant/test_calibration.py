@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neumann_tril import Plan, QuantPlan, calibrate, quant, testing
-from neumann_tril.quant import reference
+from neumann_tril.grids import reference
 
 REGIME = "no decay rho 0.3"
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..backend import BackendError
+from ..backends import BackendError
 from . import bench, collect, demo, doctor, profile
 from .report import json_file
 
@@ -22,11 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, module in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.__doc__,
-        )
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         module.add_arguments(command)
         command.add_argument(
             "--json", type=json_file, metavar="FILE", help="also write all figures to FILE"

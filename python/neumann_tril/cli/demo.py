@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import reference, testing
 from ..benchmark import SOLVE, machine, medians, solve_triangular, torch_threads
-from ..operator import inverse, solve_tril
+from ..ops import inverse, solve_tril
 from ..plan import Plan, plan_for
 from ..quant import QuantPlan, calibrate, inverse_quantized
 from ..testing import Regime
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
     console.print(
         "SNR against the float64 inverse of A as the method gets it; results are kept in float32. "
         "Emulated: every product's operands are rounded, its sums exact, then rounded to float32. "
-        "Times: all matrices in one call, on one thread, into a preallocated result.",
+        "Times: all matrices in one call, on one thread, into a preallocated result."
     )
     picture = _draw(curve, drawn, options.out)
     if picture is None:
@@ -169,11 +169,7 @@ def _emulated_methods(size: int, dtype: torch.dtype) -> Iterator[tuple[str, int 
     yield "doubling, whole chunk", 2 * (levels - 1), reference.chunk_doubling
     yield "doubling in 16-blocks, merges", 6 + 2 * (levels - 4), reference.block_doubling
     for name, plan in _named_plans(size, dtype).items():
-        yield (
-            f"plan {name}",
-            plan.products,
-            partial(_by_plan, plan),
-        )
+        yield (f"plan {name}", plan.products, partial(_by_plan, plan))
 
 
 def _by_plan(plan: Plan, A: Tensor, dtype: torch.dtype) -> Tensor:

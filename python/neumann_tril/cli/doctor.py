@@ -13,7 +13,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from .. import __version__, _torch_import, backends, native, npu
+from .. import BackendError, __version__, backends, native, npu, torch_import
 from ..benchmark import machine
 from .report import console, write_json
 
@@ -31,12 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 if the native CPU backend works, 1 otherwise."""
-    found = _found()
-    status = backends()
-    _print("Installed", found)
-    _print("Backends", status)
-    write_json(options.json, {"command": "doctor", "found": found, "backends": status})
-    return 0 if status["cpu"] == AVAILABLE else 1
+    figures = findings()
+    _print("Installed", figures["found"])
+    _print("Backends", figures["backends"])
+    write_json(options.json, figures)
+    return 0 if figures["backends"]["cpu"] == AVAILABLE else 1
+
+
+def findings() -> dict[str, Any]:
+    """What is installed, and which backends are available."""
+    return {"command": "doctor", "found": _found(), "backends": backends()}
 
 
 def _print(title: str, lines: Mapping[str, object]) -> None:
@@ -52,8 +56,8 @@ def _found() -> dict[str, Any]:
     found: dict[str, Any] = {"neumann-tril": __version__, **machine()}
     for package in PACKAGES:
         found[package] = _version(package)
-    if _torch_import.torch_npu_error:
-        found["torch-npu"] += f", does not load: {_torch_import.torch_npu_error}"
+    if torch_import.torch_npu_error:
+        found["torch-npu"] += f", does not load: {torch_import.torch_npu_error}"
     found["native library"] = _native()
     found["NPU library"] = _npu_library()
     found["CANN"] = _cann()
@@ -64,7 +68,7 @@ def _found() -> dict[str, Any]:
 def _native() -> str:
     try:
         return f"{native.LIBRARY}, instruction set {native.cpu_isa()}"
-    except native.NativeLibraryError as error:
+    except BackendError as error:
         return str(error)
 
 
@@ -73,7 +77,7 @@ def _npu_library() -> str:
     if given := os.environ.get(npu.LIBRARY_VARIABLE):
         state = "" if Path(given).exists() else ", which does not exist"
         return f"{given} (from {npu.LIBRARY_VARIABLE}{state})"
-    built = sorted(path.name for path in Path(native.__file__).parent.glob("libneumann_tril_npu_*"))
+    built = sorted(path.name for path in native.FOLDER.glob("libneumann_tril_npu_*"))
     return ", ".join(built) or "not built: no CANN when this package was built"
 
 

@@ -11,8 +11,8 @@ import sys
 import torch
 
 from .. import acl_stand_in, npu, testing
-from ..backend import BACKENDS, BackendError
-from ..operator import explain, solve_tril
+from ..backends import BACKENDS, BackendError
+from ..ops import explain, solve_tril
 from .report import console, decibel, plain_table, write_json
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)

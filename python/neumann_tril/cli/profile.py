@@ -18,14 +18,7 @@ import torch
 from .. import emulator, testing
 from ..native import dense_chunks
 from ..plan import plan_for
-from .report import (
-    console,
-    folder,
-    json_file,
-    plain_table,
-    positive,
-    write_json,
-)
+from .report import console, folder, json_file, plain_table, positive, write_json
 
 HELP = "modelled time of the NPU kernel, by the emulator"
 

@@ -13,20 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-__all__ = [
-    "chunk_size",
-    "console",
-    "correlation",
-    "decibel",
-    "duration",
-    "folder",
-    "json_file",
-    "plain",
-    "plain_table",
-    "positive",
-    "progress_bar",
-    "write_json",
-]
+from ..plan import CHUNK_SIZES
 
 console = Console(highlight=False)
 
@@ -40,8 +27,6 @@ def positive(text: str) -> int:
 
 def chunk_size(text: str) -> int:
     """A chunk size that plans accept."""
-    from ..plan import CHUNK_SIZES
-
     if not text.isdecimal() or int(text) not in CHUNK_SIZES:
         first, last = CHUNK_SIZES[0], CHUNK_SIZES[-1]
         raise argparse.ArgumentTypeError(

@@ -6,14 +6,12 @@ has written, and because a kernel may hang or crash.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import shutil
 import statistics
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,9 +25,8 @@ from .. import emulator, inverse, npu, reference, solve_tril, testing
 from ..benchmark import medians
 from ..native import dense_chunks
 from ..plan import Plan, plan_for
+from . import doctor
 from .report import write_json
-
-__all__ = ["DEVICES", "SECTIONS", "Request", "main"]
 
 DEVICES = ("cpu", "emulator", "npu")
 
@@ -64,13 +61,7 @@ class Request:
 
 def installation(request: Request) -> dict[str, Any]:
     """What `doctor` finds, and the versions of CANN, the driver and the chip."""
-    from . import main as command
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "doctor.json"
-        command(["doctor", "--json", str(file)])
-        found: dict[str, Any] = json.loads(file.read_text())
-    found |= {"versions": _version_files(), "npu-smi": _npu_smi()}
+    found = doctor.findings() | {"versions": _version_files(), "npu-smi": _npu_smi()}
     found["stand_in"] = npu.stand_in()
     found["variables"] = {
         name: value for name, value in os.environ.items() if name.startswith("ASCEND")

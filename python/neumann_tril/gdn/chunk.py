@@ -17,17 +17,16 @@ for a segment of several chunks at once, as long as a CPU's cache holds its temp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..operator import inverse
+from ..ops import inverse
 from ..plan import Plan, check_chunk_size
 from .inputs import check, l2norm
 from .packed import group_sequences
-
-__all__ = ["chunk_delta_rule", "chunk_gated_delta_rule"]
 
 # Entries of a segment's (n, B, HV, C, K or V) tensors: as many as stay in a CPU's cache; elsewhere
 # enough to fill the device.
@@ -93,36 +92,11 @@ def chunk_gated_delta_rule(
 
 
 def chunk_delta_rule(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    beta: Tensor,
-    *,
-    scale: float | None = None,
-    initial_state: Tensor | None = None,
-    output_final_state: bool = False,
-    use_qk_l2norm_in_kernel: bool = False,
-    cu_seqlens: Tensor | None = None,
-    chunk_size: int = 64,
-    plan: str | Plan = "exact",
-    backend: str | None = None,
+    q: Tensor, k: Tensor, v: Tensor, beta: Tensor, **options: Any
 ) -> tuple[Tensor, Tensor | None]:
-    """The delta rule without gates: :func:`chunk_gated_delta_rule` where nothing decays."""
-    return chunk_gated_delta_rule(
-        q,
-        k,
-        v,
-        None,
-        beta,
-        scale=scale,
-        initial_state=initial_state,
-        output_final_state=output_final_state,
-        use_qk_l2norm_in_kernel=use_qk_l2norm_in_kernel,
-        cu_seqlens=cu_seqlens,
-        chunk_size=chunk_size,
-        plan=plan,
-        backend=backend,
-    )
+    """The delta rule without gates: :func:`chunk_gated_delta_rule`, with its options, where nothing
+    decays."""
+    return chunk_gated_delta_rule(q, k, v, None, beta, **options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from ..layout import check_packing, sequence_bounds
 
-__all__ = ["Inputs", "check", "l2norm"]
-
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 

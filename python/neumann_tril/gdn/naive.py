@@ -9,8 +9,6 @@ from torch import Tensor
 
 from .inputs import check, l2norm
 
-__all__ = ["naive_recurrent_gated_delta_rule"]
-
 
 def naive_recurrent_gated_delta_rule(
     q: Tensor,

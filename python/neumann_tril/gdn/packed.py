@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Group", "group_sequences"]
-
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -15,7 +15,7 @@ from .base import Handle, Integration, IntegrationError, Status, UnsupportedVers
 from .flash_linear_attention import FlashLinearAttention
 from .sglang import Sglang
 from .transformers import Transformers
-from .vllm_ascend import VllmAscend
+from .vllm_ascend import VLLM_ASCEND
 
 __all__ = [
     "INTEGRATIONS",
@@ -29,7 +29,7 @@ __all__ = [
 
 INTEGRATIONS: dict[str, Integration] = {
     integration.name: integration
-    for integration in (FlashLinearAttention(), Transformers(), VllmAscend(), Sglang())
+    for integration in (FlashLinearAttention(), Transformers(), VLLM_ASCEND, Sglang())
 }
 
 

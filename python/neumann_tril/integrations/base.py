@@ -9,18 +9,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ..backend import BACKENDS
+from ..backends import BACKENDS
 from ..plan import Plan, plan_for
-
-__all__ = [
-    "Handle",
-    "Integration",
-    "IntegrationError",
-    "Patch",
-    "Settings",
-    "Status",
-    "UnsupportedVersionError",
-]
 
 _lock = threading.RLock()
 _MISSING = object()

@@ -14,10 +14,8 @@ import sys
 import torch
 from torch import Tensor
 
-from ..operator import explain, solve_tril
+from ..ops import explain, solve_tril
 from .base import Integration, Patch, Settings
-
-__all__ = ["FlashLinearAttention"]
 
 PARAMETERS = ("A", "cu_seqlens", "chunk_indices", "output_dtype")
 

@@ -9,10 +9,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from ..operator import solve_tril
+from ..ops import solve_tril
 from .base import Integration, Patch, Settings
-
-__all__ = ["import_module", "solver_patch"]
 
 
 def import_module(integration: Integration, path: str) -> ModuleType:

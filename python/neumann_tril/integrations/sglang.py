@@ -8,12 +8,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..operator import inverse
+from ..ops import inverse
 from ..plan import Plan
 from .base import Integration, Patch, Settings
 from .serving import import_module, solver_patch
-
-__all__ = ["Sglang", "tri_inv_fn"]
 
 NATIVE = "chunk_gated_delta_rule_native"
 

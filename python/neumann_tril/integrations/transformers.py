@@ -20,8 +20,6 @@ from torch import Tensor
 from ..gdn import chunk_gated_delta_rule
 from .base import Integration, Patch, Settings
 
-__all__ = ["Transformers"]
-
 LAYERS = {
     "qwen3_next": "Qwen3NextGatedDeltaNet",
     "qwen3_5": "Qwen3_5GatedDeltaNet",

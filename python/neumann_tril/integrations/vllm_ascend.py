@@ -11,8 +11,6 @@ import os
 from .base import Integration, Patch, Settings
 from .serving import import_module, solver_patch
 
-__all__ = ["VllmAscend", "register"]
-
 
 class VllmAscend(Integration):
     """``enable("vllm_ascend")``."""
@@ -25,9 +23,10 @@ class VllmAscend(Integration):
         return [solver_patch(self, module, settings)]
 
 
+VLLM_ASCEND = VllmAscend()
+
+
 def register() -> None:
     """The plugin: enable ``vllm_ascend`` if NEUMANN_TRIL_VLLM_ASCEND is 1."""
     if os.environ.get("NEUMANN_TRIL_VLLM_ASCEND") == "1":
-        from . import enable
-
-        enable("vllm_ascend")
+        VLLM_ASCEND.enable()

@@ -1,10 +1,9 @@
 """The quantised inverse: int8 and int16 grids for every intermediate of a plan."""
 
-from . import kernels
+from ..grids import QuantPlan
 from .account import ErrorReport, error_report, plot
 from .calibration import calibrate
-from .operator import Quantized, inverse_quantized, quantize, solve_tril_quantized
-from .plan import QuantPlan
+from .functions import Quantized, inverse_quantized, quantize, solve_tril_quantized
 
 __all__ = [
     "ErrorReport",
@@ -13,7 +12,6 @@ __all__ = [
     "calibrate",
     "error_report",
     "inverse_quantized",
-    "kernels",
     "plot",
     "quantize",
     "solve_tril_quantized",

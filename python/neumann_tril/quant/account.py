@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..grids import QuantPlan, steps
+from ..grids.matrices import check_dense, groups_of, numbers_of
+from ..grids.reference import Evaluation, Intermediate
 from ..testing import snr, truth
-from .operator import _check_dense, _groups, _numbers, check_operands
-from .plan import QuantPlan, steps
-from .reference import Evaluation, Intermediate
-
-__all__ = ["ErrorReport", "StepError", "error_report", "plot"]
+from .functions import check_operands
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +79,15 @@ def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorRep
         raise ValueError(
             f"A must hold numbers of a floating dtype, got shape {tuple(A.shape)} of {A.dtype}"
         )
-    head = _check_dense(A, qplan, head_dim)
+    head = check_dense(A, qplan, head_dim)
     with torch.device("cpu"):  # whatever the default device is
         return _report(A.detach().cpu(), qplan, head)
 
 
 def _report(A: Tensor, qplan: QuantPlan, head: int) -> ErrorReport:
-    group = _groups(A, head)
+    group = groups_of(A, head)
     c = qplan.plan.chunk_size
-    numbers, group = _numbers(A, qplan, group).reshape(-1, c, c), group.reshape(-1)
+    numbers, group = numbers_of(A, qplan, group).reshape(-1, c, c), group.reshape(-1)
     exact = truth(A.reshape(-1, c, c))
     whole = Evaluation(numbers, qplan, group, keep_trace=True).run()
     found = []

@@ -17,11 +17,11 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from ..grids import Q_MAX, QuantPlan, Step, quantized_plan_for, steps
+from ..grids.matrices import groups_of, head_index
+from ..grids.plan import A_LIMIT, SCALE_LIMITS
+from ..grids.reference import Evaluation
 from ..plan import Plan
-from .plan import A_LIMIT, Q_MAX, SCALE_LIMITS, QuantPlan, Step, quantized_plan_for, steps
-from .reference import Evaluation
-
-__all__ = ["METHODS", "calibrate"]
 
 METHODS = ("min_error", "percentile", "max")
 
@@ -144,9 +144,7 @@ def _matrices(sample: Tensor, plan: Plan, head_dim: int | None) -> tuple[Tensor,
     c = plan.chunk_size
     if sample.shape[-2:] != (c, c):
         raise ValueError(f"a sample must have shape (..., {c}, {c}), got {tuple(sample.shape)}")
-    group = torch.zeros(sample.shape[:-2], dtype=torch.int64)
-    if head_dim is not None:
-        group = group + head_index(sample, head_dim)
+    group = groups_of(sample, -1 if head_dim is None else head_dim % sample.dim())
     return sample.detach().cpu().reshape(-1, c, c), group.reshape(-1)
 
 
@@ -157,19 +155,6 @@ def _check_sample(sample: Tensor) -> None:
         raise ValueError(f"samples must be numbers of a floating dtype, got {sample.dtype}")
     if sample.dim() < 2:
         raise ValueError(f"a sample must have shape (..., C, C), got {tuple(sample.shape)}")
-
-
-def head_index(A: Tensor, head_dim: int) -> Tensor:
-    """The index along ``head_dim`` of A (..., C, C), to be broadcast over A's batch dimensions."""
-    dims = A.dim()
-    at = head_dim + dims if head_dim < 0 else head_dim
-    if not 0 <= at < dims - 2:
-        raise ValueError(
-            f"head_dim must name a batch dimension of A {tuple(A.shape)}, got {head_dim}"
-        )
-    shape = [1] * (dims - 2)
-    shape[at] = A.shape[at]
-    return torch.arange(A.shape[at]).reshape(shape)
 
 
 def calibrate(
@@ -239,12 +224,7 @@ def calibrate(
             "groups": histogram.account(scale * q_max, q_max),
             "distribution": histogram.distribution(),
         }
-    report = {
-        "method": method,
-        "headroom": headroom,
-        "least": least,
-        "intermediates": account,
-    }
+    report = {"method": method, "headroom": headroom, "least": least, "intermediates": account}
     return QuantPlan(chosen, bits, granularity, scales, report)
 
 

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["call", "refuse_tangents"]
 
-
-def call(operator: Any, kernel: Callable[..., Any], *arguments: Any) -> Any:
+def call(operator: Any, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """``operator(*arguments)``, by its kernel at once if nothing else would take part in it.
 
     Those that may are autograd, a mode (fake tensors, tracing), a transform (vmap), a subclass of
@@ -25,13 +23,13 @@ def call(operator: Any, kernel: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         NotImplementedError: as :func:`refuse_tangents`.
     """
-    refuse_tangents(*arguments)
+    refuse_tangents(arguments)
     if torch.compiler.is_compiling() or not _is_plain(arguments):
         return operator(*arguments)
     return kernel(*arguments)
 
 
-def refuse_tangents(*arguments: Any) -> None:
+def refuse_tangents(arguments: tuple[Any, ...]) -> None:
     """Raise NotImplementedError if an argument carries a tangent of forward-mode differentiation.
 
     The dispatcher has no rule for those of operators in Python, and drops them without a word.
@@ -54,13 +52,24 @@ def _is_plain(arguments: tuple[Any, ...]) -> bool:
     ):
         return False
     for value in arguments:
-        if isinstance(value, Tensor) and (
-            type(value) is not Tensor
-            or torch._C._dispatch_keys(value).raw_repr() not in _plain_keys(value.device.type)
-            or (value.requires_grad and torch.is_grad_enabled())
-        ):
-            return False
+        if isinstance(value, Tensor):
+            if type(value) is not Tensor:
+                return False
+            keys = torch._C._dispatch_keys(value).raw_repr()
+            if not (_plain.get(keys) or _learn(keys, value)):
+                return False
+            if value.requires_grad and torch.is_grad_enabled():
+                return False
     return True
+
+
+_plain: dict[int, bool] = {}
+"""Which keys of tensors are ordinary, of those that have been met."""
+
+
+def _learn(keys: int, value: Tensor) -> bool:
+    _plain[keys] = keys in _plain_keys(value.device.type)
+    return _plain[keys]
 
 
 @cache

@@ -12,6 +12,8 @@ from torch import Tensor
 
 import neumann_tril
 from neumann_tril import Plan
+from neumann_tril.grids import quantized_plan_for, steps
+from neumann_tril.grids.reference import inverse
 from neumann_tril.layout import chunk_table, gather_chunks, join_chunks
 from neumann_tril.native import (
     QuantStruct,
@@ -21,8 +23,6 @@ from neumann_tril.native import (
     time_chunks,
 )
 from neumann_tril.quant import QuantPlan
-from neumann_tril.quant.plan import quantized_plan_for, steps
-from neumann_tril.quant.reference import inverse
 
 LARGEST = {dtype: torch.finfo(dtype).max for dtype in (torch.float16, torch.bfloat16)}
 

@@ -31,8 +31,6 @@ from torch import Tensor
 from ..reference import banded_seed
 from .plan import A_LIMIT, Q_MAX, QuantPlan
 
-__all__ = ["Intermediate", "Result", "codes_of", "inverse"]
-
 _HUGE = torch.finfo(torch.float32).max
 _TINY = 2.0**-60  # smallest scale of a grid found on the fly
 
@@ -41,7 +39,7 @@ _TINY = 2.0**-60  # smallest scale of a grid found on the fly
 class Intermediate:
     """One intermediate of one inversion.
 
-    name: as in :func:`neumann_tril.quant.steps`; "X" once for the seed, then "X" for each sum that
+    name: as in :func:`neumann_tril.grids.steps`; "X" once for the seed, then "X" for each sum that
         becomes an operand.
     codes: (N, ..., C, C) or blocks of it. scale: (N, 1, 1), ``value ~ codes * scale``.
     saturated: codes beyond the grid, of each of the N matrices.

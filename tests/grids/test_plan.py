@@ -1,12 +1,16 @@
 """Quantised plans: what they accept, and that they survive their text."""
 
+import copy
+import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
 
+from neumann_tril.grids import Constants, QuantPlan, steps
+from neumann_tril.grids.plan import rounded_scale
 from neumann_tril.plan import Plan
-from neumann_tril.quant.plan import Constants, QuantPlan, rounded_scale, steps
 
 JOINED = Plan(32, 15, 1, "doubling", 1)
 SUMMED = Plan(32, 7, 4)
@@ -115,3 +119,31 @@ def test_sixteen_bit_multipliers_are_float32():
 def test_scales_per_chunk_have_no_constants():
     with pytest.raises(ValueError, match="scales per chunk"):
         Constants.of(QuantPlan.dynamic())
+
+
+def test_scales_cannot_be_changed():
+    qplan = static()
+    with pytest.raises(TypeError):
+        qplan.scales["A"] = (1.0,)
+    with pytest.raises(AttributeError):
+        qplan.scales.clear()
+    assert qplan.scales == {name: tuple(values) for name, values in SCALES.items()}
+
+
+def test_copies_are_equal_plans():
+    qplan = static()
+    assert qplan.constants is qplan.constants  # what is computed on the way comes along
+    for copied in (pickle.loads(pickle.dumps(qplan)), copy.deepcopy(qplan)):
+        assert copied == qplan and hash(copied) == hash(qplan) and copied.text == qplan.text
+        assert copied.scales == qplan.scales
+    assert dataclasses.replace(qplan, report={"seen": 1}) == qplan
+    assert dataclasses.asdict(qplan)["scales"] == qplan.scales
+
+
+def test_a_plan_repeated_has_the_same_scales_for_more_heads():
+    heads = {name: [value[0], value[0] / 2] for name, value in SCALES.items()}
+    heads["X"] = [1 / 127, 1 / 100]
+    qplan = static(granularity="head", scales=heads)
+    assert qplan.repeated(3).groups == 6
+    assert qplan.repeated(3).scales["X"] == (1 / 127, 1 / 100) * 3
+    assert static().repeated(3) == static()

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from neumann_tril import testing
+from neumann_tril.grids import reference
 from neumann_tril.plan import Plan
-from neumann_tril.quant import QuantPlan, calibrate, reference
+from neumann_tril.quant import QuantPlan, calibrate
 
 PLANS = {
     "joined": Plan(32, 15, 1, "doubling", 1),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from helpers import needs_emulator
 from neumann_tril import (
     BackendError,
     QuantPlan,
@@ -13,10 +14,7 @@ from neumann_tril import (
     testing,
 )
 
-pytestmark = pytest.mark.skipif(
-    quant.operator.QUANTIZED_BACKENDS["emulator"].unavailable() is not None,
-    reason="the emulator is not built",
-)
+pytestmark = needs_emulator
 
 
 def tokens(length=200, chunk_size=64):

@@ -12,11 +12,10 @@ from neumann_tril import (
     solve_tril_quantized,
     testing,
 )
-from neumann_tril.quant import reference
-from neumann_tril.quant.operator import QUANTIZED_BACKENDS
+from neumann_tril.grids import reference
 
 REGIME = "qwen3-next rho 0.7"
-BACKENDS = [name for name, b in QUANTIZED_BACKENDS.items() if name in ("reference", "cpu")]
+BACKENDS = ["cpu", "reference"]
 
 
 def tokens(length=100, chunk_size=32, heads=3, seed=0):
@@ -255,3 +254,62 @@ def test_wrong_arguments_of_the_helpers_are_named(function, A, qplan, named):
 def test_the_floating_point_operator_keeps_refusing_integers():
     with pytest.raises(ValueError, match="A must be one of"):
         nt.inverse(torch.zeros(16, 16, dtype=torch.int8))
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "head", "chunk"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8])
+@pytest.mark.parametrize("head_dim, in_dim", [(-3, 0), (-3, 1), (1, 2)])
+def test_vmap_of_matrices(granularity, dtype, head_dim, in_dim, backend):
+    qplan = QuantPlan.dynamic(chunk_size=32) if granularity == "chunk" else static(8, granularity)
+    A = matrices().unsqueeze(0) * torch.tensor([1.0, 0.5]).reshape(2, 1, 1, 1, 1, 1)
+    A = A[:, 0]  # (2, N, H, C, C)
+
+    def invert(a):
+        return inverse_quantized(a, qplan, output_dtype=dtype, head_dim=head_dim, backend=backend)
+
+    found = torch.vmap(invert, in_dims=in_dim)(A.movedim(0, in_dim))
+    wanted = [invert(a) for a in A]
+    if dtype == torch.float32:
+        assert torch.equal(found, torch.stack(wanted))
+        return
+    assert torch.equal(found.codes, torch.stack([w.codes for w in wanted]))
+    assert torch.equal(found.scale, torch.stack([w.scale for w in wanted]))
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "head"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8])
+@pytest.mark.parametrize("layout, packed", [("bthc", False), ("bhtc", False), ("thc", True)])
+def test_vmap_of_time_layouts(granularity, dtype, layout, packed, backend):
+    qplan = static(8, granularity)
+    cu_seqlens = torch.tensor([0, 33, 90]) if packed else None
+    A = torch.stack([tokens(seed=seed) for seed in range(2)])
+    A = A.transpose(2, 3) if layout == "bhtc" else A[:, 0] if layout == "thc" else A
+
+    def solve(a):
+        return solve_tril_quantized(
+            a, qplan, cu_seqlens, layout=layout, output_dtype=dtype, backend=backend
+        )
+
+    found, wanted = torch.vmap(solve)(A), [solve(a) for a in A]
+    if dtype == torch.float32:
+        assert torch.equal(found, torch.stack(wanted))
+        return
+    assert torch.equal(found.codes, torch.stack([w.codes for w in wanted]))
+    assert torch.equal(found.scale, torch.stack([w.scale for w in wanted]))
+
+
+def test_vmap_refuses_to_count():
+    qplan = static()
+    with pytest.raises(NotImplementedError, match="does not count"):
+        torch.vmap(lambda a: inverse_quantized(a, qplan, return_saturated=True)[0])(matrices())
+
+
+def test_a_scale_is_the_callers(backend):
+    A, qplan = matrices(), static()
+    with torch.inference_mode():
+        inverse_quantized(A, qplan, output_dtype=torch.int8, backend=backend)
+    first = inverse_quantized(A, qplan, output_dtype=torch.int8, backend=backend).scale
+    before = first.clone()
+    first.mul_(2)
+    found = inverse_quantized(A, qplan, output_dtype=torch.int8, backend=backend).scale
+    assert torch.equal(found, before) and not found.is_inference()

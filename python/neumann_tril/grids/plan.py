@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from ..plan import Plan, plan_for
-
-__all__ = ["GRANULARITIES", "Q_MAX", "QuantPlan", "Step", "steps"]
 
 FORMAT_VERSION = 1
 Q_MAX = {8: 127, 16: 32639}
 """Largest code by bits."""
+CODES = {8: torch.int8, 16: torch.int16}
+"""Dtype of the codes by bits."""
 GRANULARITIES = ("tensor", "head", "chunk")
 A_LIMIT = 128.0
 """Largest magnitude of A that a grid may hold: seeds of 16 rows then stay finite in float32."""
@@ -67,6 +68,27 @@ def quantized_plan_for(chunk_size: int, plan: str | Plan) -> Plan:
     if plan == "exact":
         plan = "fast"
     return plan_for(chunk_size, plan, "float16")
+
+
+class Scales(Mapping[str, tuple[float, ...]]):
+    """The scales of each group by intermediate; they cannot be changed."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, scales: Mapping[str, Iterable[float]]) -> None:
+        self._held = tuple((name, tuple(map(float, values))) for name, values in scales.items())
+
+    def __getitem__(self, name: str) -> tuple[float, ...]:
+        return dict(self._held)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._held))
 
 
 @dataclass(frozen=True)
@@ -122,7 +144,7 @@ class QuantPlan:
                     f"scales of {name} must be a sequence, one for each group, "
                     f"got {self.scales[name]!r}"
                 )
-        held = {name: tuple(float(v) for v in self.scales[name]) for name in wanted}
+        held = Scales({name: self.scales[name] for name in wanted})
         object.__setattr__(self, "scales", held)
         self._check_scales()
         # Here, and not when it is first asked for, so that torch.compile finds a plain attribute.
@@ -166,6 +188,13 @@ class QuantPlan:
 
     def __hash__(self) -> int:
         return hash(self.text)
+
+    def repeated(self, count: int) -> QuantPlan:
+        """The plan for ``count`` times as many heads, the same scales over and over."""
+        if self.granularity != "head":
+            return self
+        scales = {name: tuple(values) * count for name, values in self.scales.items()}
+        return QuantPlan(self.plan, self.bits, "head", scales)
 
     @property
     def q_max(self) -> int:
@@ -248,11 +277,7 @@ class QuantPlan:
         if not isinstance(fields["plan"], str):
             raise ValueError(f"plan must be text, got {fields['plan']!r}")
         return cls(
-            Plan.from_text(fields["plan"]),
-            fields["bits"],
-            fields["granularity"],
-            scales,
-            report,
+            Plan.from_text(fields["plan"]), fields["bits"], fields["granularity"], scales, report
         )
 
     def save(self, path: str) -> None:
@@ -334,12 +359,7 @@ class Constants:
                 to_grid[name] = fit(p / (exact["A"] * n))
             to_x[name], wide[name] = fit(1 / p), np.float32(1 / (n * p))
         return cls(
-            (1 / a_scale).astype(np.float32),
-            a_scale.astype(np.float32),
-            units,
-            to_grid,
-            to_x,
-            wide,
+            (1 / a_scale).astype(np.float32), a_scale.astype(np.float32), units, to_grid, to_x, wide
         )
 
     def rows(self) -> np.ndarray:

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from neumann_tril import _dispatch
 from neumann_tril.layout import _unread_table, chunk_table
+from neumann_tril.ops import dispatch
 
 
 def ways(*arguments: object) -> str:
     """Which of the two was called: the operator or the kernel."""
-    return _dispatch.call(lambda *_: "operator", lambda *_: "kernel", *arguments)
+    return dispatch.call(lambda *_: "operator", lambda *_: "kernel", arguments)
 
 
 class Subclass(Tensor):

@@ -1,0 +1,26 @@
+"""Where things lie, and what a test needs beyond this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from neumann_tril import acl_stand_in
+from neumann_tril.backends import BACKENDS
+
+ROOT = Path(__file__).resolve().parents[1]
+TORCH_NPU = ROOT / "build" / "torch_npu"
+"""Where ``make test`` puts the genuine torch_npu."""
+
+needs_torch_npu = pytest.mark.skipif(
+    not (TORCH_NPU / "torch_npu").is_dir(),
+    reason="build/torch_npu holds no torch_npu; see Makefile",
+)
+needs_stand_in = pytest.mark.skipif(
+    not acl_stand_in.FOLDER.is_dir(), reason="built without the emulator (NT_BUILD_EMULATOR)"
+)
+needs_emulator = pytest.mark.skipif(
+    BACKENDS["emulator"].unavailable() is not None,
+    reason=str(BACKENDS["emulator"].unavailable()),
+)
