@@ -30,17 +30,7 @@ pytestmark = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE)
 
 # The last line of the kernels, PipeBarrier<PIPE_ALL>, is left out: the emulator ends a launch when
 # every pipe is empty; on hardware it is part of the documented form of a kernel.
-FILES = {
-    "floating point": ("seed.h", "products.h", "blocks.h"),
-    "quantised": (
-        "quant_seed.h",
-        "quant_vector.h",
-        "quant_joins.h",
-        "quant_products.h",
-        "quant_codes.h",
-        "quant_sums.h",
-    ),
-}
+FOLDERS = {"floating point": ("core", "inverse"), "quantised": ("core", "quantized")}
 Workload = Callable[[], object]
 
 
@@ -86,6 +76,7 @@ FLOATING_POINT: list[Workload] = [
     dense(40, Plan(64, 15, 1, splits=2), F16, output=F16),
     dense(12, Plan(128, 31, 1, splits=2), F16),
     dense(200, Plan(16, 0, 4, refinements=1), F16),
+    dense(200, Plan(16, 11, 1), F16, output=F16),
     dense(200, Plan(32, 3, 4, "sequential", splits=1), BF16, a_dtype=F32),
     tails(plan_for(64, "exact", F16), F16),
     tails(Plan(32, 31, 1), F16),
@@ -127,10 +118,10 @@ def executed_sites(kernel: str) -> dict[tuple[str, int], Site]:
     for workload in WORKLOADS[kernel]:
         assert fault(workload) is None
         for site in emulator.sync_sites():
-            path = Path(site["file"])
-            if path.name in FILES[kernel]:
-                call = path.read_text().splitlines()[site["line"] - 1]
-                place = (path.name, site["line"])
+            path = Path(site["file"]).resolve()
+            call = path.read_text().splitlines()[site["line"] - 1]
+            if path.parent.name in FOLDERS[kernel] and "PIPE_ALL" not in call:
+                place = (f"{path.parent.name}/{path.name}", site["line"])
                 sites.setdefault(place, Site(call, [])).workloads.append(workload)
     return sites
 

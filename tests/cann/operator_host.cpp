@@ -3,7 +3,7 @@
 
 #include "neumann_tril_npu.h"
 #include "operator_call.h"
-#include "tiling.h"
+#include "../../csrc/ascendc/inverse/tiling.h"
 
 namespace {
 

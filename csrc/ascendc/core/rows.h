@@ -78,11 +78,4 @@ __aicore__ inline void StoreZeros(const AscendC::GlobalTensor<T>& x, const Place
     }
 }
 
-// The vector instructions of other pipes' buffers wait for all that were issued before.
-template <AscendC::HardEvent Event>
-__aicore__ inline void Order(int32_t id) {
-    AscendC::SetFlag<Event>(id);
-    AscendC::WaitFlag<Event>(id);
-}
-
 }  // namespace neumann_tril

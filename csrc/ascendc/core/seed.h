@@ -91,7 +91,6 @@ class Substitution {
         for (int32_t row = 0; row < kLeafRows; ++row) {
             AscendC::Duplicate<float>(panel.At(row, row), 0.0f, (kLeafRows - row) * Lanes);
         }
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     __aicore__ inline static void SetDiagonal(const Panel<Lanes>& panel, float value) {

@@ -77,9 +77,11 @@ class UnitRows {
             if (valid == 0) {
                 continue;
             }
-            Order<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
             CopyRowsIn(floats, a32_, place.a + row % C * stride_, stride_, valid, C);
-            Order<AscendC::HardEvent::MTE2_V>(EVENT_ID2);
+            AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID2);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID2);
             AscendC::Cast(rows[row * C].template ReinterpretCast<T>(), floats,
                           AscendC::RoundMode::CAST_RINT, valid * C);
         }
@@ -152,7 +154,6 @@ class ImageOfA {
             }
             FillLanes(minus_identity_[r * 16], kOne<T> | 0x8000, r, 1);
         }
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     // N from the rows of A, which are negated on the way.
@@ -200,7 +201,6 @@ class ImageOfA {
     __aicore__ inline void FlipSigns(const AscendC::LocalTensor<uint16_t>& rows, uint64_t lanes,
                                      uint8_t repeats) const {
         const AscendC::BinaryRepeatParams with_block{1, 1, 0, 8, 8, 0};
-        AscendC::PipeBarrier<PIPE_V>();
         AscendC::And(scratch_, rows, sign_, lanes, repeats, with_block);
         AscendC::Or(rows, rows, sign_, lanes, repeats, with_block);
         AscendC::PipeBarrier<PIPE_V>();
@@ -239,9 +239,11 @@ __aicore__ inline void StoreIdentity(const AscendC::GlobalTensor<uint16_t>& work
     for (int32_t r = 0; r < 16; ++r) {
         FillLanes(identity[r * 16], kOne<T>, r, 1, 4, 5 * 16);
     }
-    Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+    AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+    AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
     AscendC::DataCopy(workspace, identity, AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
-    Order<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+    AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+    AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
 }
 
 }  // namespace neumann_tril

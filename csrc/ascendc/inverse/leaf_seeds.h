@@ -187,7 +187,6 @@ class LeafSeedStage {
         for (int32_t unit = 0; unit < ring_.UnitsOf(j, side_); ++unit) {
             images_.Make(N(j, unit), Rows(unit));
         }
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     __aicore__ inline void Seed(int32_t units) const {
@@ -223,7 +222,8 @@ class LeafSeedStage {
         ring_.WaitForPlaces(j);
         const int32_t units = ring_.UnitsOf(j, side_);
         if (units > 0) {
-            Order<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
         }
         for (int32_t unit = 0; unit < units; ++unit) {
             const int32_t place = ring_.PlaceOf(ring_.First(j, side_) + unit);
@@ -263,7 +263,8 @@ class LeafSeedStage {
             result_.Round(Words<uint16_t>(Buffers::kWords), f_.lanes, kWordCount);
             FromLanes<kLanes>(LeafFractals(words), 1, Words<uint16_t>(Buffers::kWords));
         }
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
         for (int32_t leaf = 0; leaf < kLanes; ++leaf) {
             const int32_t row = leaf % kLeavesPerUnit * 16, corner = row % C;
             const Place place = PlacesOf(j, leaf / kLeavesPerUnit).of[row / C];
@@ -274,7 +275,8 @@ class LeafSeedStage {
                                : result_.Store(offset, words[leaf * 256], rows);
             }
         }
-        Order<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
     }
 
     const InverseTask& task_;

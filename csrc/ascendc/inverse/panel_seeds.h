@@ -65,7 +65,6 @@ class PanelsOfA {
     __aicore__ inline void Load(const Panel<8>& panel, const LeafPlace* leaves, int32_t first,
                                 int32_t end, int32_t column) const {
         const int32_t slices = (end - first + kRows - 1) / kRows;
-        AscendC::PipeBarrier<PIPE_V>();
         Fetch(leaves, 0, first, column);
         for (int32_t t = 0; t < slices; ++t) {
             if (!rounds_ && t + 1 < slices) {
@@ -102,7 +101,8 @@ class PanelsOfA {
     // than until the vector instructions that read it have been issued and finished.
     __aicore__ inline void Fetch(const LeafPlace* leaves, int32_t t, int32_t row,
                                  int32_t column) const {
-        Order<AscendC::HardEvent::V_MTE2>(3 + t % kBuffers);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(3 + t % kBuffers);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(3 + t % kBuffers);
         const int32_t rows = Clamp(L - row, kRows);
         for (int32_t leaf = 0; leaf < 8; ++leaf) {
             const int32_t exist = Clamp(leaves[leaf].rows - row, rows);
@@ -175,7 +175,6 @@ class PanelSeedStage {
     __aicore__ inline void Run() {
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kZeros, ResultRows::kZeros), 0,
                                      ResultRows::kZeros);
-        AscendC::PipeBarrier<PIPE_V>();
         if constexpr (Buffers::kHasImages) {
             Images().Prepare();
             if (task_.cube != 0 && side_ == 0) {
@@ -255,7 +254,8 @@ class PanelSeedStage {
             }
             rows_.ClearMissing(rows, places);
             Images().Make(n, rows);
-            Order<AscendC::HardEvent::V_MTE3>(unit % 2);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(unit % 2);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(unit % 2);
             CopyLower<C, C>(InRing(j, unit), n);
             AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(unit % 2);
         }
@@ -269,7 +269,8 @@ class PanelSeedStage {
         if (rows_.Wide()) {
             rows_.LoadRounded(rows, places, Ub<float>(Buffers::kFloats, UnitRows<T, C>::kSlice));
         } else {
-            Order<AscendC::HardEvent::V_MTE2>(unit % 2);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(unit % 2);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(unit % 2);
             rows_.Load(rows, places);
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(unit % 2);
@@ -338,7 +339,8 @@ class PanelSeedStage {
         if (!result_.Wide()) {
             result_.Round(words, floats, 8 * rows * 16);
         }
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID1);
         for (int32_t leaf = 0; leaf < 8; ++leaf) {
             const int32_t exist = Clamp(leaves_[leaf].rows - column, rows);
             const int64_t offset = leaves_[leaf].x + column * (task_.chunks.x_row_stride + 1);
@@ -347,7 +349,8 @@ class PanelSeedStage {
                                : result_.Store(offset, words[leaf * rows * 16], exist);
             }
         }
-        Order<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID1);
     }
 
     // To the images X0 of the round.
@@ -357,7 +360,8 @@ class PanelSeedStage {
         const auto words = Ub<uint16_t>(Buffers::kF, 8 * rows * 16);
         AscendC::Cast(words.template ReinterpretCast<T>(), floats, AscendC::RoundMode::CAST_RINT,
                       8 * rows * 16);
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
         for (int32_t leaf = 0; leaf < 8; ++leaf) {
             const int32_t row = leaf * L;  // of the round
             if (row / kUnitRows < ring_.UnitsOf(j, side_)) {
@@ -368,7 +372,8 @@ class PanelSeedStage {
                                   AscendC::DataCopyParams{1, static_cast<uint16_t>(rows), 0, 0});
             }
         }
-        Order<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID0);
     }
 
     const InverseTask& task_;
