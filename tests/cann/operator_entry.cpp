@@ -5,4 +5,4 @@
 #define DT_FLOAT16 1
 #define DT_BF16 27
 // After what the operator build puts around it.
-#include "package/neumann_tril_inverse.cpp"
+#include "../../csrc/ascendc/package/neumann_tril_inverse.cpp"

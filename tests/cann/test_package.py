@@ -126,7 +126,7 @@ def test_what_the_build_asks_of_cann(tmp_path: Path) -> None:
     # The compiler must not add synchronisation to kernels that synchronise themselves.
     assert "--cce-auto-sync=off" in options
     folders = [Path(option[2:]) for option in options if option.startswith("-I")]
-    for header in ("inverse.h", "neumann_tril/plan.h"):
+    for header in ("neumann_tril/plan.h", "../inverse/kernel.h"):
         assert any((folder / header).is_file() for folder in folders)
 
 
