@@ -17,13 +17,11 @@ constexpr int32_t kFree = 9;   // cube to vector cores: a batch has been read
 
 class Ring {
   public:
-    // `held` batches in the workspace, of two rounds of `round_units` units; only the first round
-    // has `first_units`, so that the cube soon has something to do.
-    __aicore__ inline Ring(int64_t units, int64_t block, int64_t blocks, int32_t held,
-                           int32_t round_units, int32_t first_units)
-        : held_(held),
-          round_units_(round_units),
-          first_units_(first_units),
+    // `round_units` units in a round, `held` batches in the workspace.
+    __aicore__ inline Ring(int64_t units, int64_t block, int64_t blocks, int32_t round_units,
+                           int32_t held)
+        : round_units_(round_units),
+          held_(held),
           first_(units * block / blocks),
           count_(static_cast<int32_t>(units * (block + 1) / blocks - first_)) {}
 
@@ -31,19 +29,16 @@ class Ring {
     __aicore__ inline int32_t Count() const { return count_; }
     __aicore__ inline int64_t InBatchOrder(int32_t unit) const { return first_ + unit; }
     // Rounds of each vector core: the last may be short, or empty.
-    __aicore__ inline int32_t Rounds() const { return count_ == 0 ? 0 : BatchOf(count_ - 1) + 1; }
+    __aicore__ inline int32_t Rounds() const { return (count_ + Batch() - 1) / Batch(); }
     // The core's first unit in round j of vector core `side`, and how many exist there.
     __aicore__ inline int32_t First(int32_t j, int32_t side) const {
-        return Start(j) + side * Size(j);
+        return (2 * j + side) * round_units_;
     }
     __aicore__ inline int32_t UnitsOf(int32_t j, int32_t side) const {
-        return Clamp(count_ - First(j, side), Size(j));
+        return Clamp(count_ - First(j, side), round_units_);
     }
     // The place of a unit in the workspace; those of a round are neighbours.
-    __aicore__ inline int32_t PlaceOf(int32_t unit) const {
-        const int32_t batch = BatchOf(unit);
-        return batch % held_ * 2 * round_units_ + unit - Start(batch);
-    }
+    __aicore__ inline int32_t PlaceOf(int32_t unit) const { return unit % (held_ * Batch()); }
 
     // Vector core, round j.
     __aicore__ inline void WaitForPlaces(int32_t j) const {
@@ -55,30 +50,21 @@ class Ring {
 
     // Cube core, unit by unit: before the first read, and after the last.
     __aicore__ inline void Arrive(int32_t unit) const {
-        if (unit == Start(BatchOf(unit))) {
+        if (unit % Batch() == 0) {
             AscendC::CrossCoreWaitFlag(kReady);
         }
     }
     __aicore__ inline void Leave(int32_t unit) const {
-        const int32_t batch = BatchOf(unit);
-        const bool last = unit + 1 == Start(batch + 1) || unit + 1 == count_;
-        if (last && batch + held_ < Rounds()) {
+        const bool last = unit % Batch() == Batch() - 1 || unit + 1 == count_;
+        if (last && unit / Batch() + held_ < Rounds()) {
             AscendC::CrossCoreSetFlag<0x2, PIPE_MTE2>(kFree);
         }
     }
 
   private:
-    __aicore__ inline int32_t Size(int32_t batch) const {
-        return batch == 0 ? first_units_ : round_units_;
-    }
-    __aicore__ inline int32_t Start(int32_t batch) const {
-        return batch == 0 ? 0 : 2 * (first_units_ + (batch - 1) * round_units_);
-    }
-    __aicore__ inline int32_t BatchOf(int32_t unit) const {
-        return unit < 2 * first_units_ ? 0 : 1 + (unit - 2 * first_units_) / (2 * round_units_);
-    }
+    __aicore__ inline int32_t Batch() const { return 2 * round_units_; }
 
-    int32_t held_, round_units_, first_units_;
+    int32_t round_units_, held_;
     int64_t first_;
     int32_t count_;
 };

@@ -1,4 +1,4 @@
-// The vector cores' part where leaves have 16 rows: 16 leaves, two units, are a round.
+// The vector cores' part where leaves have 16 rows: a unit is a round; two where C is 16.
 //
 // For each round of its share a core
 //
@@ -21,7 +21,9 @@ namespace neumann_tril {
 template <int32_t C>
 struct LeafSeedBuffers {
     static constexpr uint32_t kCapacity = 192 * 1024 - 256;
-    static constexpr int32_t kUnits = RoundUnits(16), kLanes = kUnits * kUnitRows / 16;
+    static constexpr int32_t kUnits = RoundUnits(C, 16);
+    // Leaves are transposed 16 at a time; without a second unit half of the lanes are not used.
+    static constexpr int32_t kLanes = 16;
     static constexpr int32_t kWordCount = 256 * kLanes;  // of the leaves of a round
     static constexpr uint32_t kWordBytes = kWordCount * 2;
     static constexpr uint32_t kRoundBytes = kUnits * kImage<C> * 2;
@@ -33,11 +35,13 @@ struct LeafSeedBuffers {
     static constexpr uint32_t kProducts = kWords + kWordBytes;
     static constexpr uint32_t kF = kProducts + Substitution<kLanes>::kProducts * 256;
     static constexpr uint32_t kRows = kF + 2 * kWordBytes;  // A of a round, as rows of C
-    // What goes to the cube: the seeds as fractals, and the images; of one or two rounds.
-    static constexpr uint32_t kOutputs = kRows + kRoundBytes;
+    // What goes to the cube: the seeds as fractals, and the images.
+    static constexpr uint32_t kX0 = kRows + kRoundBytes;
+    static constexpr uint32_t kN = kX0 + kWordBytes;
     static constexpr uint32_t kOutputBytes = kWordBytes + kRoundBytes;
-    static constexpr int32_t kOutputBuffers = 1;
-    static_assert(kOutputs + kOutputBuffers * kOutputBytes <= kCapacity,
+    static constexpr int32_t kOutputBuffers =
+        C == 128 ? 1 : 2;  // that of the next round would wait
+    static_assert(kX0 + kOutputBuffers * kOutputBytes <= kCapacity,
                   "the Unified Buffer is too small");
     static_assert(kF - kWords >= 2 * kWordBytes, "float32 results take words and products");
 };
@@ -49,8 +53,8 @@ class LeafSeedStage {
                                     GM_ADDR workspace, const Chunks& chunks)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kBatchesHeld,
-                kUnits, FirstRoundUnits(16, task.cube)),
+          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kUnits,
+                kBatchesHeld),
           side_(AscendC::GetSubBlockIdx()),
           a_(task.chunks, a),
           images_(Ub<uint16_t>(Buffers::kConstants, 528),
@@ -81,21 +85,19 @@ class LeafSeedStage {
   private:
     using Buffers = LeafSeedBuffers<C>;
     static constexpr int32_t kUnits = Buffers::kUnits, kLanes = Buffers::kLanes;
-    static constexpr int32_t kOutputBuffers = Buffers::kOutputBuffers;
     static constexpr int32_t kWordCount = Buffers::kWordCount;
+    static constexpr int32_t kOutputBuffers = Buffers::kOutputBuffers;
     static constexpr int32_t kLeavesPerUnit = kUnitRows / 16;
 
     __aicore__ inline static AscendC::LocalTensor<uint16_t> Rows(int32_t unit) {
         return Ub<uint16_t>(Buffers::kRows, kUnits * kImage<C>)[unit * kImage<C>];
     }
     __aicore__ inline static AscendC::LocalTensor<uint16_t> X0(int32_t j) {
-        return Ub<uint16_t>(Buffers::kOutputs + j % kOutputBuffers * Buffers::kOutputBytes,
-                            kWordCount);
+        return Ub<uint16_t>(Buffers::kX0 + j % kOutputBuffers * Buffers::kOutputBytes, kWordCount);
     }
     __aicore__ inline static AscendC::LocalTensor<uint16_t> N(int32_t j, int32_t unit) {
-        return Ub<uint16_t>(
-            Buffers::kOutputs + j % kOutputBuffers * Buffers::kOutputBytes + Buffers::kWordBytes,
-            kUnits * kImage<C>)[unit * kImage<C>];
+        return Ub<uint16_t>(Buffers::kN + j % kOutputBuffers * Buffers::kOutputBytes,
+                            kUnits * kImage<C>)[unit * kImage<C>];
     }
     template <typename U>
     __aicore__ inline AscendC::LocalTensor<U> Words(uint32_t offset) const {
@@ -171,7 +173,7 @@ class LeafSeedStage {
         LeafAddresses leaves;
         for (int32_t leaf = 0; leaf < kLanes; ++leaf) {
             const int32_t row = leaf % kLeavesPerUnit * 16;
-            leaves.rows[leaf] = Address(Rows(leaf / kLeavesPerUnit)[row * C + row % C]);
+            leaves.rows[leaf] = Address(Rows(leaf / kLeavesPerUnit % kUnits)[row * C + row % C]);
         }
         const auto words = Words<uint16_t>(Buffers::kWords);
         ToLanes<kLanes>(words, leaves, C / 16);
@@ -222,8 +224,8 @@ class LeafSeedStage {
         ring_.WaitForPlaces(j);
         const int32_t units = ring_.UnitsOf(j, side_);
         if (units > 0) {
-            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
-            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID0);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(j % kOutputBuffers);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(j % kOutputBuffers);
         }
         for (int32_t unit = 0; unit < units; ++unit) {
             const int32_t place = ring_.PlaceOf(ring_.First(j, side_) + unit);
@@ -265,7 +267,7 @@ class LeafSeedStage {
         }
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-        for (int32_t leaf = 0; leaf < kLanes; ++leaf) {
+        for (int32_t leaf = 0; leaf < kUnits * kLeavesPerUnit; ++leaf) {
             const int32_t row = leaf % kLeavesPerUnit * 16, corner = row % C;
             const Place place = PlacesOf(j, leaf / kLeavesPerUnit).of[row / C];
             const int32_t rows = Clamp(place.valid - corner, 16);

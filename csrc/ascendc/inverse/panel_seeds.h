@@ -156,8 +156,8 @@ class PanelSeedStage {
                                      GM_ADDR workspace, const Chunks& chunks)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kBatchesHeld,
-                kRoundUnits, kRoundUnits),
+          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kRoundUnits,
+                kBatchesHeld),
           side_(AscendC::GetSubBlockIdx()),
           band_(task.plan.bandwidth),
           panels_(task.chunks, a),
@@ -198,7 +198,8 @@ class PanelSeedStage {
     using Buffers = PanelSeedBuffers<T, C, L>;
     static constexpr int32_t kLeavesPerMatrix = C / L;
     static constexpr int32_t kRoundUnits = 8 * L / kUnitRows;
-    static_assert(sizeof(T) == 4 || kRoundUnits == RoundUnits(L), "the cube counts other rounds");
+    static_assert(sizeof(T) == 4 || kRoundUnits == RoundUnits(C, L),
+                  "the cube counts other rounds");
 
     __aicore__ inline void Round(int32_t j) {
         if constexpr (Buffers::kHasImages) {

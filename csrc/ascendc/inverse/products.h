@@ -57,8 +57,8 @@ class ProductStage {
                                    const Chunks& chunks)
         : leaf_(task.leaf),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum(), kBatchesHeld,
-                RoundUnits(task.leaf), FirstRoundUnits(task.leaf, 1)),
+          ring_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum(),
+                RoundUnits(C, task.leaf), kBatchesHeld),
           writer_(x, task.chunks.x_dtype, task.chunks.x_row_stride),
           identity_{
               AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Buffers::Identity::kPattern),

@@ -26,17 +26,16 @@ template <int32_t C>
 constexpr int32_t kImage = kUnitRows * C;
 constexpr int32_t kIdentity = 64 * 64;
 
-// A round of a vector core: 16 leaves of 16 rows, or eight larger ones.
-constexpr int32_t RoundUnits(int32_t leaf) { return leaf == 16 ? 2 : leaf / 16; }
-// The first is short, where a cube core waits for it.
-constexpr int32_t FirstRoundUnits(int32_t leaf, int32_t cube) {
-    return leaf == 16 && cube != 0 ? 1 : RoundUnits(leaf);
+// A round of a vector core: eight leaves, or 16 where units are small.
+constexpr int32_t RoundUnits(int32_t chunk_size, int32_t leaf) {
+    return chunk_size == 16 ? 2 : leaf / 16;
 }
-constexpr int32_t kBatchesHeld = 1;
+constexpr int32_t kBatchesHeld = 2;
 // A core's workspace, in elements of 16 bits: an identity of 64 x 64, then the images N and X0 of
 // the units in the ring.
 constexpr int64_t InverseWorkspace(int32_t chunk_size, int32_t leaf) {
-    return kIdentity + int64_t{kBatchesHeld} * 2 * RoundUnits(leaf) * 2 * kUnitRows * chunk_size;
+    return kIdentity +
+           int64_t{kBatchesHeld} * 2 * RoundUnits(chunk_size, leaf) * 2 * kUnitRows * chunk_size;
 }
 
 }  // namespace neumann_tril
