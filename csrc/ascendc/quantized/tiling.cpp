@@ -76,7 +76,8 @@ QuantTiling Tile(const nt_npu_quantized& inversion) {
     for (int32_t d = inversion.chunks.dims - 1; d > std::max(inversion.quant.group_dim, -1); --d) {
         task.group_step *= inversion.chunks.size[d];
     }
-    tiling.blocks = static_cast<int32_t>(std::min<int64_t>(task.chunks.units, inversion.cube_cores));
+    tiling.blocks =
+        static_cast<int32_t>(std::min<int64_t>(task.chunks.units, inversion.cube_cores));
     if (c > kLeafRows) {
         tiling.workspace_bytes =
             int64_t{tiling.blocks} * QuantWorkspacePerCore(c, inversion.quant.bits / 8);

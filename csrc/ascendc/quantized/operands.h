@@ -1,0 +1,151 @@
+// What the vector cores give the cube in the workspace: the identity, the codes of A, the seeds.
+#pragma once
+
+#include "leaves.h"
+#include "seeds.h"
+
+namespace neumann_tril {
+
+template <typename In, int32_t C, int32_t Limbs>
+class Operands {
+  public:
+    using Buffers = QuantBuffers<In, C, Limbs>;
+
+    // `slices` of A, in all.
+    __aicore__ inline Operands(GM_ADDR workspace, const Constants& constants,
+                               const Rounds<C, Limbs>& rounds, int32_t slices)
+        : constants_(constants),
+          rounds_(rounds),
+          workspace_(workspace, AscendC::GetBlockIdx() / 2),
+          code_sets_(slices),
+          fractals_(rounds.Busy()) {}
+
+    __aicore__ inline void Prepare() const {
+        AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPaddedAt, Buffers::kPadded), 0,
+                                     Buffers::kPadded);
+        if (Limbs == 1 && C > kLeafRows && rounds_.Side() == 0) {
+            StoreIdentity();
+        }
+    }
+
+    // The codes of a slice, which starts at row `row` of round j; with two limbs those of -A.
+    __aicore__ inline void StoreCodesOfA(const AscendC::LocalTensor<In>& slice, int32_t j,
+                                         int32_t row) {
+        const auto codes = Ub<int16_t>(Buffers::kWordsAt, kEntries);
+        Code(codes, slice, j, row);
+        const auto limbs = Ub<half>(Buffers::kFAt, Limbs * kEntries);
+        SplitLimbs<Limbs>(limbs, codes, kEntries);
+        const int32_t set = coded_ % 2;
+        const auto rows =
+            Ub<int8_t>(Buffers::kCodesAt + set * Buffers::kCodeSetBytes, Limbs * kEntries);
+        code_sets_.Begin(coded_);
+        AscendC::Cast(rows, limbs, AscendC::RoundMode::CAST_RINT, Limbs * kEntries);
+        Order<AscendC::HardEvent::V_MTE3>(set);
+        AscendC::DataCopy(
+            workspace_.CodesOfA(PlaceInRing(j)) [row * C], rows,
+            AscendC::DataCopyParams { Limbs, kEntries / 32, 0, (kCodes - kEntries) / 32 });
+        code_sets_.End(coded_++);
+    }
+
+    // The codes of the seeds as fractals, from words; busy round j.
+    __aicore__ inline void StoreSeeds(const AscendC::LocalTensor<int16_t>& codes, int32_t j) const {
+        const auto fractals = Fractals(codes, j);
+        AscendC::DataCopy(workspace_.Seeds(PlaceInRing(j)), fractals,
+                          AscendC::DataCopyParams{1, Limbs * kSeeds / 32, 0, 0});
+        fractals_.End(j);
+    }
+
+    // C = 16, 8 bits: the same to rows of the result.
+    __aicore__ inline void StoreRows(const AscendC::LocalTensor<int16_t>& codes, int32_t j,
+                                     const AscendC::GlobalTensor<int8_t>& x, int64_t stride) const {
+        const auto fractals = Fractals(codes, j);
+        for (int32_t m = 0; m < Rounds<C, Limbs>::kMatrices; ++m) {
+            const Place place = rounds_.PlaceOf(j, m);
+            if (place.valid > 0) {
+                CopyRowsOut(x, place.x, stride, fractals[m * kCodeFractal], place.valid, kLeafRows);
+            }
+        }
+        fractals_.End(j);
+    }
+
+  private:
+    static constexpr int32_t kEntries = Buffers::kSliceRows * C;  // of a slice
+    static constexpr int32_t kSeeds = SeedBytes(Limbs), kCodes = CodeBytes(C, Limbs);
+
+    __aicore__ inline int32_t PlaceInRing(int32_t j) const {
+        return rounds_.OfCore().PlaceOf(rounds_.FirstUnit(j));
+    }
+
+    // Two fractals; a row of halves is two blocks.
+    __aicore__ inline void StoreIdentity() const {
+        const auto identity = Ub<half>(Buffers::kWordsAt, kSquare);
+        AscendC::Duplicate<half>(identity, static_cast<half>(0.0f), kSquare);
+        AscendC::PipeBarrier<PIPE_V>();
+        for (int32_t r = 0; r < 16; ++r) {
+            uint64_t mask[2] = {uint64_t{1} << r, 0};
+            AscendC::Duplicate(identity[r * 32], static_cast<half>(1.0f), mask, 2, 1, 33);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        const auto codes = Ub<int8_t>(Buffers::kSeedsAt, kSquare);
+        AscendC::Cast(codes, identity, AscendC::RoundMode::CAST_RINT, kSquare);
+        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::DataCopy(workspace_.Identity(), codes,
+                          AscendC::DataCopyParams{1, kSquare / 32, 0, 0});
+        Order<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+    }
+
+    __aicore__ inline void Code(const AscendC::LocalTensor<int16_t>& codes,
+                                const AscendC::LocalTensor<In>& slice, int32_t j,
+                                int32_t row) const {
+        if constexpr (IsNumber<In>) {
+            constexpr int32_t kPart = kEntries / Slices<In, C, Limbs>::kMatrices;
+            const auto numbers = Ub<float>(Buffers::kFAt, kEntries);
+            AscendC::Cast(numbers, slice, AscendC::RoundMode::CAST_NONE, kEntries);
+            AscendC::PipeBarrier<PIPE_V>();
+            for (int32_t m = 0; m < Slices<In, C, Limbs>::kMatrices; ++m) {
+                const int64_t group = constants_.Group(rounds_.Matrix(j, row / C + m));
+                AscendC::Muls(numbers[m * kPart], numbers[m * kPart],
+                              constants_.Of(group, kAInverse), kPart);
+            }
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::Cast(codes, numbers, AscendC::RoundMode::CAST_RINT, kEntries);
+        } else {
+            AscendC::Mins(codes, slice, kLargestCode<Limbs>, kEntries);
+        }
+        AscendC::PipeBarrier<PIPE_V>();
+        ClampCodes<Limbs>(codes, kEntries);
+        if constexpr (Limbs == 2) {
+            AscendC::Muls(codes, codes, static_cast<int16_t>(-1), kEntries);
+            AscendC::PipeBarrier<PIPE_V>();
+        }
+    }
+
+    __aicore__ inline AscendC::LocalTensor<int8_t> Fractals(
+        const AscendC::LocalTensor<int16_t>& codes, int32_t j) const {
+        const auto limbs = Ub<half>(Buffers::kFAt, Limbs * Buffers::kWords);
+        SplitLimbs<Limbs>(limbs, codes, Buffers::kWords);
+        const auto padded = Ub<half>(Buffers::kPaddedAt, Buffers::kPadded);
+        const auto fractals = Ub<int8_t>(Buffers::kSeedsAt, Limbs * kSeeds);
+        fractals_.Begin(j);
+        for (int32_t limb = 0; limb < Limbs; ++limb) {
+            for (int32_t first = 0; first < Buffers::kLanes; first += 16) {
+                Leaves<In, C, Limbs>::TransposeSixteen(padded, limbs[limb * Buffers::kWords],
+                                                       first);
+                AscendC::Cast(fractals[limb * kSeeds + first * kCodeFractal], padded,
+                              AscendC::RoundMode::CAST_RINT, Buffers::kPadded);
+                AscendC::PipeBarrier<PIPE_V>();
+            }
+        }
+        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        return fractals;
+    }
+
+    const Constants& constants_;
+    const Rounds<C, Limbs>& rounds_;
+    const Workspace<C, Limbs> workspace_;
+    const Reuse<AscendC::HardEvent::MTE3_V, 0, 2> code_sets_;
+    const Reuse<AscendC::HardEvent::MTE3_V, 2, 1> fractals_;
+    int32_t coded_ = 0;  // slices
+};
+
+}  // namespace neumann_tril
