@@ -46,19 +46,15 @@ class Substitution {
     __aicore__ inline void Eliminate(const Panel<Lanes>& panel, int32_t k,
                                      const AscendC::LocalTensor<float>& factors, int32_t rows,
                                      int32_t end) const {
-        const int32_t blocks = kGroups * (end > 8 ? 2 : 1), at_once = kProducts / blocks;
+        const int32_t halves = end > 8 ? 2 : 1, at_once = kProducts / (kGroups * halves);
         for (int32_t first = 0; first < rows; first += at_once) {
             const int32_t n = Clamp(rows - first, at_once);
-            for (int32_t b = 0; b < blocks; ++b) {
-                AscendC::Mul(Products(b, n), factors[first * kRowFloats + b % kGroups * 8],
-                             Block(panel, k, b), LanesOf(b, end), n,
-                             AscendC::BinaryRepeatParams{1, 0, kEntry, 8, kRow, 0});
+            for (int32_t half = 0; half < halves; ++half) {
+                Multiply(panel, k, factors[first * kRowFloats], n, half, end);
             }
             AscendC::PipeBarrier<PIPE_V>();
-            for (int32_t b = 0; b < blocks; ++b) {
-                const auto target = Block(panel, k + 1 + first, b);
-                AscendC::Sub(target, target, Products(b, n), LanesOf(b, end), n,
-                             AscendC::BinaryRepeatParams{kEntry, kEntry, 1, kRow, kRow, 8});
+            for (int32_t half = 0; half < halves; ++half) {
+                Subtract(panel, k + 1 + first, n, half, end);
             }
             AscendC::PipeBarrier<PIPE_V>();
         }
@@ -94,8 +90,7 @@ class Substitution {
     }
 
     __aicore__ inline static void SetDiagonal(const Panel<Lanes>& panel, float value) {
-        AscendC::Duplicate<float>(panel.lanes, value, Lanes, kLeafRows, 1,
-                                  kRow + kEntry);
+        AscendC::Duplicate<float>(panel.lanes, value, Lanes, kLeafRows, 1, kRow + kEntry);
         AscendC::PipeBarrier<PIPE_V>();
     }
 
@@ -117,17 +112,49 @@ class Substitution {
     static constexpr uint8_t kRow = Panel<Lanes>::kRow;
     static constexpr int32_t kRowFloats = Panel<Lanes>::kRowFloats;
 
-    // Block b of a row: eight columns of eight lanes; those of all lanes first.
-    __aicore__ inline static AscendC::LocalTensor<float> Block(const Panel<Lanes>& panel,
-                                                               int32_t row, int32_t b) {
-        return panel.At(row, b / kGroups * 8)[b % kGroups * 8];
+    // An instruction takes eight columns, of eight lanes in several rows, or of all lanes in a row:
+    // the fewer the better.
+    struct Shape {
+        int32_t instructions, repeats;
+        int32_t floats;  // from one instruction to the next
+        uint8_t blocks;  // from one repeat to the next
+        bool in_row;
+    };
+    __aicore__ inline static Shape ShapeOf(int32_t rows) {
+        return rows < kGroups ? Shape{rows, kGroups, kRowFloats, 1, true}
+                              : Shape{kGroups, rows, 8, kRow, false};
     }
-    // Its floats in columns below `end`.
-    __aicore__ inline static uint64_t LanesOf(int32_t b, int32_t end) {
-        return static_cast<uint64_t>(Clamp(end - b / kGroups * 8, 8) * 8);
+    // The floats of eight columns, of which those below `end` count.
+    __aicore__ inline static uint64_t Floats(int32_t half, int32_t end) {
+        return static_cast<uint64_t>(Clamp(end - half * 8, 8) * 8);
     }
-    __aicore__ inline AscendC::LocalTensor<float> Products(int32_t b, int32_t rows) const {
-        return products_[b * rows * 64];
+    __aicore__ inline AscendC::LocalTensor<float> Products(int32_t half, int32_t rows) const {
+        return products_[half * rows * kGroups * 64];
+    }
+
+    __aicore__ inline void Multiply(const Panel<Lanes>& panel, int32_t k,
+                                    const AscendC::LocalTensor<float>& factors, int32_t rows,
+                                    int32_t half, int32_t end) const {
+        const Shape shape = ShapeOf(rows);
+        const auto row = panel.At(k, half * 8);
+        for (int32_t i = 0; i < shape.instructions; ++i) {
+            const int32_t at = i * shape.floats;
+            AscendC::Mul(Products(half, rows)[i * shape.repeats * 64], factors[at],
+                         row[shape.in_row ? 0 : at], Floats(half, end), shape.repeats,
+                         AscendC::BinaryRepeatParams{1, 0, kEntry, 8, shape.blocks,
+                                                     static_cast<uint8_t>(shape.in_row ? 1 : 0)});
+        }
+    }
+    __aicore__ inline void Subtract(const Panel<Lanes>& panel, int32_t first, int32_t rows,
+                                    int32_t half, int32_t end) const {
+        const Shape shape = ShapeOf(rows);
+        for (int32_t i = 0; i < shape.instructions; ++i) {
+            const auto target = panel.At(first, half * 8)[i * shape.floats];
+            AscendC::Sub(
+                target, target, Products(half, rows)[i * shape.repeats * 64], Floats(half, end),
+                shape.repeats,
+                AscendC::BinaryRepeatParams{kEntry, kEntry, 1, shape.blocks, shape.blocks, 8});
+        }
     }
 
     AscendC::LocalTensor<float> products_;

@@ -29,7 +29,7 @@ constexpr int32_t kPart = 2048;
 
 template <typename In, int32_t C, int32_t Limbs>
 struct QuantBuffers {
-    static constexpr int32_t kLanes = QuantLanes(Limbs);
+    static constexpr int32_t kLanes = QuantLanes(C);
     static constexpr int32_t kWords = kLanes * 256;  // entries of the leaves of a round
     static constexpr int32_t kZeros = 1024;          // words
     static constexpr int32_t kPadded = 16 * 16 * 32;
@@ -39,8 +39,11 @@ struct QuantBuffers {
     static constexpr int32_t kFittingRows = kLanes * 512 / kRowBytes;
     static constexpr int32_t kSliceRows = kFittingRows < 128 ? kFittingRows : 128;
     static constexpr uint32_t kSliceBytes = kSliceRows * kRowBytes;
-    static constexpr bool kCodesOfA = sizeof(In) != 1;  // else the cube takes A itself
+    static constexpr bool kHasCube = C > kLeafRows;
+    static constexpr bool kCodesOfA = kHasCube && sizeof(In) != 1;  // else the cube takes A itself
     static constexpr uint32_t kCodeSetBytes = kCodesOfA ? Limbs * kSliceRows * C : 0;
+
+    static constexpr bool kHasSums = kHasCube && Limbs == 2;
 
     static constexpr uint32_t kScalesAt = 0;                      // of A, a lane for each leaf
     static constexpr uint32_t kOnesAt = kScalesAt + 256;          // -n, likewise
@@ -53,11 +56,11 @@ struct QuantBuffers {
     static constexpr uint32_t kFAt = kLeavesAt + 4 * kWords;      // float [i][k][leaf]
     static constexpr uint32_t kPaddedAt = kFAt + 4 * kWords;  // leaves as halves, zeros beside them
     static constexpr uint32_t kSeedsAt = kPaddedAt + 2 * kPadded;  // int8 fractals of each limb
-    static constexpr uint32_t kCodesAt = kSeedsAt + Limbs * SeedBytes(Limbs);  // of A, two sets
-    static constexpr uint32_t kSumsAt = kCodesAt + 2 * kCodeSetBytes;          // two sets of three
-    static constexpr uint32_t kResultAt = kSumsAt + (Limbs == 2 ? 2 * 3 * 4 * kPart : 0);  // 2 sets
-    static constexpr uint32_t kBlocksAt = kResultAt + (Limbs == 2 ? 2 * 2 * kPart : 0);    // 2 sets
-    static constexpr uint32_t kSlicesAt = kBlocksAt + (Limbs == 2 ? 2 * 2 * kPart : 0);
+    static constexpr uint32_t kCodesAt = kSeedsAt + Limbs * SeedBytes(C);  // of A, two sets
+    static constexpr uint32_t kSumsAt = kCodesAt + 2 * kCodeSetBytes;      // two sets of three
+    static constexpr uint32_t kResultAt = kSumsAt + (kHasSums ? 2 * 3 * 4 * kPart : 0);  // 2 sets
+    static constexpr uint32_t kBlocksAt = kResultAt + (kHasSums ? 2 * 2 * kPart : 0);    // 2 sets
+    static constexpr uint32_t kSlicesAt = kBlocksAt + (kHasSums ? 2 * 2 * kPart : 0);
     static_assert(Substitution<kLanes>::kProducts * 256 <= 4 * kWords,
                   "products exceed the leaves");
     static_assert(2 * 4 * kPart <= 4 * kWords, "two floats of a part exceed F");

@@ -49,8 +49,15 @@ class Operands {
 
     // The codes of the seeds as fractals, from words; busy round j.
     __aicore__ inline void StoreSeeds(const AscendC::LocalTensor<int16_t>& codes, int32_t j) const {
-        const auto fractals = Fractals(codes, j);
-        AscendC::DataCopy(workspace_.Seeds(PlaceInRing(j)), fractals,
+        Split(codes);
+        fractals_.Begin(j);
+        for (int32_t limb = 0; limb < Limbs; ++limb) {
+            for (int32_t first = 0; first < Buffers::kLanes; first += 16) {
+                MakeFractals(limb, first);
+            }
+        }
+        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::DataCopy(workspace_.Seeds(PlaceInRing(j)), Fractals(),
                           AscendC::DataCopyParams{1, Limbs * kSeeds / 32, 0, 0});
         fractals_.End(j);
     }
@@ -58,11 +65,17 @@ class Operands {
     // C = 16, 8 bits: the same to rows of the result.
     __aicore__ inline void StoreRows(const AscendC::LocalTensor<int16_t>& codes, int32_t j,
                                      const AscendC::GlobalTensor<int8_t>& x, int64_t stride) const {
-        const auto fractals = Fractals(codes, j);
-        for (int32_t m = 0; m < Rounds<C, Limbs>::kMatrices; ++m) {
-            const Place place = rounds_.PlaceOf(j, m);
-            if (place.valid > 0) {
-                CopyRowsOut(x, place.x, stride, fractals[m * kCodeFractal], place.valid, kLeafRows);
+        Split(codes);
+        fractals_.Begin(j);
+        for (int32_t first = 0; first < Buffers::kLanes; first += 16) {
+            MakeFractals(0, first);
+            Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2 + first / 16);
+            for (int32_t leaf = first; leaf < first + 16; ++leaf) {
+                const Place place = rounds_.PlaceOf(j, leaf);
+                if (place.valid > 0) {
+                    CopyRowsOut(x, place.x, stride, Fractals()[leaf * kCodeFractal], place.valid,
+                                kLeafRows);
+                }
             }
         }
         fractals_.End(j);
@@ -70,7 +83,7 @@ class Operands {
 
   private:
     static constexpr int32_t kEntries = Buffers::kSliceRows * C;  // of a slice
-    static constexpr int32_t kSeeds = SeedBytes(Limbs), kCodes = CodeBytes(C, Limbs);
+    static constexpr int32_t kSeeds = SeedBytes(C), kCodes = CodeBytes(C);
 
     __aicore__ inline int32_t PlaceInRing(int32_t j) const {
         return rounds_.OfCore().PlaceOf(rounds_.FirstUnit(j));
@@ -120,24 +133,22 @@ class Operands {
         }
     }
 
-    __aicore__ inline AscendC::LocalTensor<int8_t> Fractals(
-        const AscendC::LocalTensor<int16_t>& codes, int32_t j) const {
-        const auto limbs = Ub<half>(Buffers::kFAt, Limbs * Buffers::kWords);
-        SplitLimbs<Limbs>(limbs, codes, Buffers::kWords);
+    __aicore__ inline static AscendC::LocalTensor<half> SeedLimbs() {
+        return Ub<half>(Buffers::kFAt, Limbs * Buffers::kWords);
+    }
+    __aicore__ inline static void Split(const AscendC::LocalTensor<int16_t>& codes) {
+        SplitLimbs<Limbs>(SeedLimbs(), codes, Buffers::kWords);
+    }
+    __aicore__ inline static AscendC::LocalTensor<int8_t> Fractals() {
+        return Ub<int8_t>(Buffers::kSeedsAt, Limbs * kSeeds);
+    }
+    // Of sixteen leaves.
+    __aicore__ inline static void MakeFractals(int32_t limb, int32_t first) {
         const auto padded = Ub<half>(Buffers::kPaddedAt, Buffers::kPadded);
-        const auto fractals = Ub<int8_t>(Buffers::kSeedsAt, Limbs * kSeeds);
-        fractals_.Begin(j);
-        for (int32_t limb = 0; limb < Limbs; ++limb) {
-            for (int32_t first = 0; first < Buffers::kLanes; first += 16) {
-                Leaves<In, C, Limbs>::TransposeSixteen(padded, limbs[limb * Buffers::kWords],
-                                                       first);
-                AscendC::Cast(fractals[limb * kSeeds + first * kCodeFractal], padded,
-                              AscendC::RoundMode::CAST_RINT, Buffers::kPadded);
-                AscendC::PipeBarrier<PIPE_V>();
-            }
-        }
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-        return fractals;
+        Leaves<In, C, Limbs>::TransposeSixteen(padded, SeedLimbs()[limb * Buffers::kWords], first);
+        AscendC::Cast(Fractals()[limb * kSeeds + first * kCodeFractal], padded,
+                      AscendC::RoundMode::CAST_RINT, Buffers::kPadded);
+        AscendC::PipeBarrier<PIPE_V>();
     }
 
     const Constants& constants_;

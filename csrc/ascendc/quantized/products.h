@@ -53,7 +53,7 @@ class QuantProductStage {
                                         const Chunks& chunks)
         : chunks_(chunks),
           constants_(constants),
-          ring_(RingOf<1>(task.chunks, AscendC::GetBlockIdx())),
+          ring_(RingOf<C, 1>(task.chunks, AscendC::GetBlockIdx())),
           inputs_(chunks, ring_, a, workspace, L1(Buffers::kInputL1, UnitInputs<C>::kBytes)),
           stores_(task.chunks, x),
           stages_(2 * kJoins + (stores_.WantsCodes() ? kResults : 0)) {}

@@ -7,9 +7,9 @@
 namespace neumann_tril {
 
 // The ring of core `block`.
-template <int32_t Limbs>
+template <int32_t C, int32_t Limbs>
 __aicore__ inline Ring RingOf(const ChunkTask& task, int64_t block) {
-    return Ring(task.units, block, AscendC::GetBlockNum(), QuantRoundUnits(Limbs),
+    return Ring(task.units, block, AscendC::GetBlockNum(), QuantRoundUnits(C),
                 QuantBatchesHeld(Limbs));
 }
 
@@ -17,10 +17,10 @@ __aicore__ inline Ring RingOf(const ChunkTask& task, int64_t block) {
 template <int32_t C, int32_t Limbs>
 class Rounds {
   public:
-    static constexpr int32_t kMatrices = QuantRoundRows(Limbs) / C;
+    static constexpr int32_t kMatrices = QuantRoundRows(C) / C;
 
     __aicore__ inline Rounds(const Chunks& chunks)
-        : ring_(RingOf<Limbs>(chunks.task, AscendC::GetBlockIdx() / 2)),
+        : ring_(RingOf<C, Limbs>(chunks.task, AscendC::GetBlockIdx() / 2)),
           side_(AscendC::GetSubBlockIdx()),
           chunks_(chunks) {}
 
@@ -54,9 +54,9 @@ class Rounds {
 template <int32_t C, int32_t Limbs>
 class Workspace {
   public:
-    static constexpr int32_t kUnits = QuantRoundUnits(Limbs);
-    static constexpr int32_t kSeeds = SeedBytes(Limbs), kCodes = CodeBytes(C, Limbs);
-    static constexpr int32_t kBlocks = RoundBlocks(C, Limbs);  // entries, of a limb or a sum
+    static constexpr int32_t kUnits = QuantRoundUnits(C);
+    static constexpr int32_t kSeeds = SeedBytes(C), kCodes = CodeBytes(C);
+    static constexpr int32_t kBlocks = RoundBlocks(C);  // entries, of a limb or a sum
 
     __aicore__ inline Workspace(GM_ADDR workspace, int64_t block) {
         const auto start = (__gm__ int8_t*)workspace + block * QuantWorkspacePerCore(C, Limbs);

@@ -51,8 +51,8 @@ class SeedStage {
     }
 
   private:
-    static constexpr bool kHasCube = C > kLeafRows;
-    static constexpr bool kCodesOfA = kHasCube && QuantBuffers<In, C, Limbs>::kCodesOfA;
+    using Buffers = QuantBuffers<In, C, Limbs>;
+    static constexpr bool kHasCube = Buffers::kHasCube, kCodesOfA = Buffers::kCodesOfA;
     using SlicesOfA = Slices<In, C, Limbs>;
 
     // In the workspace. With two limbs they are free: their sums have been read.

@@ -13,7 +13,7 @@ class Slices {
   public:
     using Buffers = QuantBuffers<In, C, Limbs>;
     static constexpr int32_t kRows = Buffers::kSliceRows;
-    static constexpr int32_t kPerRound = QuantRoundRows(Limbs) / kRows;
+    static constexpr int32_t kPerRound = QuantRoundRows(C) / kRows;
     static constexpr int32_t kMatrices = kRows < C ? 1 : kRows / C;
     static constexpr int32_t kRowsOfMatrix = kRows / kMatrices;  // in a slice
     static constexpr int32_t kPitch = Buffers::kRowBytes / 32;   // blocks from row to row

@@ -23,7 +23,7 @@ template <int32_t C>
 class SumStage {
   public:
     __aicore__ inline SumStage(const QuantTask& task, GM_ADDR workspace)
-        : ring_(RingOf<2>(task.chunks, AscendC::GetBlockIdx())),
+        : ring_(RingOf<C, 2>(task.chunks, AscendC::GetBlockIdx())),
           workspace_(workspace, AscendC::GetBlockIdx()),
           uses_(ring_.Count() * 2 * JoinsOf(C)) {}
 
@@ -53,7 +53,7 @@ class SumStage {
     static constexpr int32_t kMatrices = kUnitRows / C;
     static constexpr int32_t kStreams = 2;  // units in L0
     static constexpr int32_t kInputs = 4;   // operands of units in L1
-    static constexpr int32_t kUnits = Steps<C>::kInFlight * 2 * QuantRoundUnits(2);
+    static constexpr int32_t kUnits = Steps<C>::kInFlight * 2 * QuantRoundUnits(C);
 
     // L1: D, V and the X21 of joins of 32 rows of each unit; A21 or T of each input
     static constexpr uint32_t kD = 0;
@@ -107,7 +107,7 @@ class SumStage {
 
     __aicore__ inline void FetchLeft(int32_t unit, int32_t join, const Codes& a21) const {
         if (join == 0) {
-            constexpr int32_t kSeeds = SeedBytes(2), kOfUnit = kSeeds / QuantRoundUnits(2);
+            constexpr int32_t kSeeds = SeedBytes(C), kOfUnit = kSeeds / QuantRoundUnits(C);
             AscendC::DataCopy(Unit(unit, kD), workspace_.Seeds(ring_.PlaceOf(unit)),
                               AscendC::DataCopyParams{2, kOfUnit / 32, (kSeeds - kOfUnit) / 32, 0});
         } else if (join == 1) {
@@ -138,7 +138,7 @@ class SumStage {
         for (int32_t limb = 0; limb < 2; ++limb) {
             for (int32_t m = 0; m < kMatrices; ++m) {
                 FetchTiles(target[limb * Products::PitchOfA(join) + m * pairs * block],
-                           codes[limb * CodeBytes(C, 2) + m * C * C], pairs, side, side, C,
+                           codes[limb * CodeBytes(C) + m * C * C], pairs, side, side, C,
                            2 * side * (C + 1), side, block);
             }
         }

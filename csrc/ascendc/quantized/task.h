@@ -23,14 +23,19 @@ NT_SHARED constexpr int32_t JoinsOf(int32_t chunk_size) {
     return chunk_size == 128 ? 3 : chunk_size == 64 ? 2 : chunk_size == 32 ? 1 : 0;
 }
 
-// A round: the leaves that a vector core seeds side by side, a lane each.
-NT_SHARED constexpr int32_t QuantLanes(int32_t limbs) { return limbs == 1 ? 32 : 16; }
-NT_SHARED constexpr int32_t QuantRoundRows(int32_t limbs) { return QuantLanes(limbs) * kLeafRows; }
-NT_SHARED constexpr int32_t QuantRoundUnits(int32_t limbs) {
-    return QuantRoundRows(limbs) / kUnitRows;
+// A round: the leaves that a vector core seeds side by side, a lane each; the more where no cube
+// waits.
+NT_SHARED constexpr int32_t QuantLanes(int32_t chunk_size) {
+    return chunk_size == kLeafRows ? 32 : 16;
 }
-// Rounds of either vector core in the workspace: those ahead of the cube, or those in flight.
-NT_SHARED constexpr int32_t QuantBatchesHeld(int32_t limbs) { return limbs == 1 ? 3 : 3; }
+NT_SHARED constexpr int32_t QuantRoundRows(int32_t chunk_size) {
+    return QuantLanes(chunk_size) * kLeafRows;
+}
+NT_SHARED constexpr int32_t QuantRoundUnits(int32_t chunk_size) {
+    return QuantRoundRows(chunk_size) / kUnitRows;
+}
+// Rounds of either vector core in the workspace: the one ahead of the cube, or those in flight.
+NT_SHARED constexpr int32_t QuantBatchesHeld(int32_t limbs) { return limbs == 1 ? 1 : 3; }
 
 // int8: a square of 32 x 32 codes is two fractals of 16 x 32, one below the other.
 constexpr int32_t kCodeFractal = 16 * 32;
@@ -40,17 +45,19 @@ constexpr int32_t kSquare = 32 * 32;
 //     the seeds   a fractal for each leaf, its codes on the left (even leaves) or right, else zeros
 //     codes of A  row by row, unless A itself is int8 codes
 //     two limbs   the blocks of a join, and its three sums
-NT_SHARED constexpr int32_t SeedBytes(int32_t limbs) { return QuantLanes(limbs) * kCodeFractal; }
-NT_SHARED constexpr int32_t CodeBytes(int32_t chunk_size, int32_t limbs) {
-    return QuantRoundRows(limbs) * chunk_size;
+NT_SHARED constexpr int32_t SeedBytes(int32_t chunk_size) {
+    return QuantLanes(chunk_size) * kCodeFractal;
+}
+NT_SHARED constexpr int32_t CodeBytes(int32_t chunk_size) {
+    return QuantRoundRows(chunk_size) * chunk_size;
 }
 // Entries of the largest join.
-NT_SHARED constexpr int32_t RoundBlocks(int32_t chunk_size, int32_t limbs) {
-    return QuantRoundRows(limbs) * chunk_size / 4;
+NT_SHARED constexpr int32_t RoundBlocks(int32_t chunk_size) {
+    return QuantRoundRows(chunk_size) * chunk_size / 4;
 }
 NT_SHARED constexpr int32_t QuantRoundBytes(int32_t chunk_size, int32_t limbs) {
-    const int32_t operands = limbs * (SeedBytes(limbs) + CodeBytes(chunk_size, limbs));
-    const int32_t sums = (limbs + 3 * 4) * RoundBlocks(chunk_size, limbs);
+    const int32_t operands = limbs * (SeedBytes(chunk_size) + CodeBytes(chunk_size));
+    const int32_t sums = (limbs + 3 * 4) * RoundBlocks(chunk_size);
     return limbs == 1 ? operands : operands + sums;
 }
 NT_SHARED constexpr int32_t QuantWorkspacePerCore(int32_t chunk_size, int32_t limbs) {
