@@ -17,8 +17,7 @@ class Operands {
         : constants_(constants),
           rounds_(rounds),
           workspace_(workspace, AscendC::GetBlockIdx() / 2),
-          code_sets_(slices),
-          fractals_(rounds.Busy()) {}
+          slices_(slices) {}
 
     __aicore__ inline void Prepare() const {
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kPaddedAt, Buffers::kPadded), 0,
@@ -38,38 +37,46 @@ class Operands {
         const int32_t set = coded_ % 2;
         const auto rows =
             Ub<int8_t>(Buffers::kCodesAt + set * Buffers::kCodeSetBytes, Limbs * kEntries);
-        code_sets_.Begin(coded_);
+        if (coded_ >= 2) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(set);
+        }
         AscendC::Cast(rows, limbs, AscendC::RoundMode::CAST_RINT, Limbs * kEntries);
-        Order<AscendC::HardEvent::V_MTE3>(set);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(set);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(set);
         AscendC::DataCopy(
             workspace_.CodesOfA(PlaceInRing(j)) [row * C], rows,
             AscendC::DataCopyParams { Limbs, kEntries / 32, 0, (kCodes - kEntries) / 32 });
-        code_sets_.End(coded_++);
+        if (coded_ + 2 < slices_) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(set);
+        }
+        ++coded_;
     }
 
     // The codes of the seeds as fractals, from words; busy round j.
     __aicore__ inline void StoreSeeds(const AscendC::LocalTensor<int16_t>& codes, int32_t j) const {
         Split(codes);
-        fractals_.Begin(j);
+        BeginFractals(j);
         for (int32_t limb = 0; limb < Limbs; ++limb) {
             for (int32_t first = 0; first < Buffers::kLanes; first += 16) {
                 MakeFractals(limb, first);
             }
         }
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
         AscendC::DataCopy(workspace_.Seeds(PlaceInRing(j)), Fractals(),
                           AscendC::DataCopyParams{1, Limbs * kSeeds / 32, 0, 0});
-        fractals_.End(j);
+        EndFractals(j);
     }
 
     // C = 16, 8 bits: the same to rows of the result.
     __aicore__ inline void StoreRows(const AscendC::LocalTensor<int16_t>& codes, int32_t j,
                                      const AscendC::GlobalTensor<int8_t>& x, int64_t stride) const {
         Split(codes);
-        fractals_.Begin(j);
+        BeginFractals(j);
         for (int32_t first = 0; first < Buffers::kLanes; first += 16) {
             MakeFractals(0, first);
-            Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2 + first / 16);
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2 + first / 16);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2 + first / 16);
             for (int32_t leaf = first; leaf < first + 16; ++leaf) {
                 const Place place = rounds_.PlaceOf(j, leaf);
                 if (place.valid > 0) {
@@ -78,7 +85,7 @@ class Operands {
                 }
             }
         }
-        fractals_.End(j);
+        EndFractals(j);
     }
 
   private:
@@ -101,10 +108,12 @@ class Operands {
         AscendC::PipeBarrier<PIPE_V>();
         const auto codes = Ub<int8_t>(Buffers::kSeedsAt, kSquare);
         AscendC::Cast(codes, identity, AscendC::RoundMode::CAST_RINT, kSquare);
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
         AscendC::DataCopy(workspace_.Identity(), codes,
                           AscendC::DataCopyParams{1, kSquare / 32, 0, 0});
-        Order<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
     }
 
     __aicore__ inline void Code(const AscendC::LocalTensor<int16_t>& codes,
@@ -142,6 +151,16 @@ class Operands {
     __aicore__ inline static AscendC::LocalTensor<int8_t> Fractals() {
         return Ub<int8_t>(Buffers::kSeedsAt, Limbs * kSeeds);
     }
+    __aicore__ inline static void BeginFractals(int32_t j) {
+        if (j > 0) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        }
+    }
+    __aicore__ inline void EndFractals(int32_t j) const {
+        if (j + 1 < rounds_.Busy()) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
+        }
+    }
     // Of sixteen leaves.
     __aicore__ inline static void MakeFractals(int32_t limb, int32_t first) {
         const auto padded = Ub<half>(Buffers::kPaddedAt, Buffers::kPadded);
@@ -154,8 +173,7 @@ class Operands {
     const Constants& constants_;
     const Rounds<C, Limbs>& rounds_;
     const Workspace<C, Limbs> workspace_;
-    const Reuse<AscendC::HardEvent::MTE3_V, 0, 2> code_sets_;
-    const Reuse<AscendC::HardEvent::MTE3_V, 2, 1> fractals_;
+    const int32_t slices_;
     int32_t coded_ = 0;  // slices
 };
 

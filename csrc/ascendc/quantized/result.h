@@ -14,7 +14,7 @@ class LeafResult {
 
     __aicore__ inline LeafResult(const ChunkTask& task, GM_ADDR x, const Rounds<C, Limbs>& rounds,
                                  const Leaves<In, C, Limbs>& leaves)
-        : task_(task), rounds_(rounds), leaves_(leaves), rows_(rounds.Busy()) {
+        : task_(task), rounds_(rounds), leaves_(leaves) {
         x_.SetGlobalBuffer((__gm__ uint16_t*)x);
     }
 
@@ -23,7 +23,11 @@ class LeafResult {
     }
 
     // The rows of the leaves may be overwritten.
-    __aicore__ inline void Begin(int32_t j) const { rows_.Begin(j); }
+    __aicore__ inline static void Begin(int32_t j) {
+        if (j > 0) {
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
+        }
+    }
 
     // -F of busy round j, as float16; words are overwritten.
     __aicore__ inline void StoreNumbers(const AscendC::LocalTensor<float>& f, int32_t j) const {
@@ -45,7 +49,8 @@ class LeafResult {
     // The words of busy round j.
     __aicore__ inline void StoreWords(int32_t j) const {
         leaves_.TransposeBack();
-        Order<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID3);
         constexpr int32_t kOfMatrix = C / kLeafRows;
         for (int32_t leaf = 0; leaf < Buffers::kLanes; ++leaf) {
             const int32_t corner = leaf % kOfMatrix * kLeafRows;
@@ -64,7 +69,11 @@ class LeafResult {
     }
 
     // No more is stored of busy round j.
-    __aicore__ inline void End(int32_t j) const { rows_.End(j); }
+    __aicore__ inline void End(int32_t j) const {
+        if (j + 1 < rounds_.Busy()) {
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID3);
+        }
+    }
 
   private:
     __aicore__ inline static AscendC::LocalTensor<uint16_t> Zeros() {
@@ -74,7 +83,6 @@ class LeafResult {
     const ChunkTask& task_;
     const Rounds<C, Limbs>& rounds_;
     const Leaves<In, C, Limbs>& leaves_;
-    const Reuse<AscendC::HardEvent::MTE3_V, 3, 1> rows_;
     AscendC::GlobalTensor<uint16_t> x_;
 };
 

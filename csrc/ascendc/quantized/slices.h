@@ -1,7 +1,6 @@
 // A, a slice of rows after another, loaded ahead: zero where there are no rows, and for NaN.
 #pragma once
 
-#include "../core/reuse.h"
 #include "../core/rows.h"
 #include "buffers.h"
 #include "rounds.h"
@@ -19,7 +18,7 @@ class Slices {
     static constexpr int32_t kPitch = Buffers::kRowBytes / 32;   // blocks from row to row
 
     __aicore__ inline Slices(const ChunkTask& task, GM_ADDR a, const Rounds<C, Limbs>& rounds)
-        : stride_(task.a_row_stride), rounds_(rounds), count_(CountOf(rounds)), buffers_(count_) {
+        : stride_(task.a_row_stride), rounds_(rounds), count_(CountOf(rounds)) {
         a_.SetGlobalBuffer((__gm__ In*)a);
     }
 
@@ -45,7 +44,10 @@ class Slices {
     }
     // Its use is over.
     __aicore__ inline void Release() {
-        buffers_.End(taken_++);
+        if (taken_ + kBuffers < count_) {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(taken_ % kBuffers);
+        }
+        ++taken_;
         LoadNext();
     }
 
@@ -72,7 +74,9 @@ class Slices {
         if (loaded_ == count_) {
             return;
         }
-        buffers_.Begin(loaded_);
+        if (loaded_ >= kBuffers) {
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(loaded_ % kBuffers);
+        }
         // All rounds before the last are whole.
         const int32_t j = loaded_ / kPerRound, row = loaded_ % kPerRound * kRows;
         for (int32_t m = 0; m < kMatrices; ++m) {
@@ -118,7 +122,6 @@ class Slices {
     const int64_t stride_;
     const Rounds<C, Limbs>& rounds_;
     const int32_t count_;
-    const Reuse<AscendC::HardEvent::V_MTE2, 0, kBuffers> buffers_;
     AscendC::GlobalTensor<In> a_;
     int32_t loaded_ = 0, taken_ = 0;
 };

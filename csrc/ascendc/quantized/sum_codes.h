@@ -27,8 +27,7 @@ class SumCodeStage {
           constants_(constants),
           rounds_(rounds),
           workspace_(workspace, AscendC::GetBlockIdx() / 2),
-          sums_(PartsOf(rounds)),
-          stores_(PartsOf(rounds)) {
+          parts_(PartsOf(rounds)) {
         x_.SetGlobalBuffer((__gm__ uint16_t*)x);
     }
 
@@ -40,9 +39,14 @@ class SumCodeStage {
             const Part part{j, join, left, first, Clamp(entries - first, kPart)};
             Load(part);
             Add(part.count);
-            stores_.Begin(part_);
+            if (part_ >= 2) {
+                AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(4 + Set());
+            }
             Store(part);
-            stores_.End(part_++);
+            if (part_ + 2 < parts_) {
+                AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(4 + Set());
+            }
+            ++part_;
         }
         if (left || join + 1 < JoinsOf(C)) {
             rounds_.OfCore().Announce();
@@ -104,7 +108,9 @@ class SumCodeStage {
     __aicore__ inline void Load(const Part& part) const {
         constexpr int32_t kBlocks = Workspace<C, 2>::kBlocks;
         const auto count = static_cast<uint16_t>(part.count / 8);
-        sums_.Begin(part_);
+        if (part_ >= 2) {
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(4 + Set());
+        }
         AscendC::DataCopy(
             Sums().template ReinterpretCast<int32_t>(),
             workspace_.Sums(PlaceInRing(part), 0)[part.first],
@@ -139,7 +145,9 @@ class SumCodeStage {
             AscendC::PipeBarrier<PIPE_V>();
             ClampCodes<2>(words, part.count);
         }
-        sums_.End(part_);
+        if (part_ + 2 < parts_) {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(4 + Set());
+        }
         if (!part.left) {
             StoreResult(part);
         }
@@ -175,7 +183,8 @@ class SumCodeStage {
     __aicore__ inline void StoreResult(const Part& part) const {
         const int32_t side = Side(part.join), pairs = C / (2 * side);
         const int32_t rows = side * side < kPart ? side : kPart / side;  // of a block in a part
-        Order<AscendC::HardEvent::V_MTE3>(4 + Set());
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(4 + Set());
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(4 + Set());
         for (int32_t at = 0; at < part.count; at += rows * side) {
             const int32_t block = (part.first + at) / (side * side);
             const int32_t column = block % pairs * 2 * side;
@@ -195,7 +204,8 @@ class SumCodeStage {
         const auto count = static_cast<uint16_t>(part.count / 32);
         SplitLimbs<2>(Limbs(), codes, part.count);
         AscendC::Cast(Blocks(), Limbs(), AscendC::RoundMode::CAST_RINT, 2 * part.count);
-        Order<AscendC::HardEvent::V_MTE3>(6 + Set());
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(6 + Set());
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(6 + Set());
         AscendC::DataCopy(
             workspace_.Blocks(PlaceInRing(part), 0)[part.first], Blocks(),
             AscendC::DataCopyParams{2, count, 0, static_cast<uint16_t>(kBlocks / 32 - count)});
@@ -205,9 +215,8 @@ class SumCodeStage {
     const Constants& constants_;
     const Rounds<C, 2>& rounds_;
     const Workspace<C, 2> workspace_;
-    const Reuse<AscendC::HardEvent::V_MTE2, 4, 2> sums_;
-    const Reuse<AscendC::HardEvent::MTE3_V, 4, 2> stores_;
-    int32_t part_ = 0;  // of all steps of all rounds
+    const int32_t parts_;  // of all steps of all rounds
+    int32_t part_ = 0;
     AscendC::GlobalTensor<uint16_t> x_;
 };
 

@@ -35,7 +35,7 @@ NT_SHARED constexpr int32_t QuantRoundUnits(int32_t chunk_size) {
     return QuantRoundRows(chunk_size) / kUnitRows;
 }
 // Rounds of either vector core in the workspace: the one ahead of the cube, or those in flight.
-NT_SHARED constexpr int32_t QuantBatchesHeld(int32_t limbs) { return limbs == 1 ? 1 : 3; }
+NT_SHARED constexpr int32_t QuantBatchesHeld(int32_t limbs) { return limbs == 1 ? 1 : 4; }
 
 // int8: a square of 32 x 32 codes is two fractals of 16 x 32, one below the other.
 constexpr int32_t kCodeFractal = 16 * 32;
