@@ -65,7 +65,9 @@ class Substitution {
         for (int32_t k = 1; k + 1 < kLeafRows && band > 1; ++k) {
             Eliminate(panel, k, panel.At(k + 1, k), Clamp(band, kLeafRows - 1 - k), k);
         }
-        CutBand(panel, kLeafRows, band);
+        if (band + 1 < kLeafRows) {
+            CutBand(panel, kLeafRows, band);
+        }
     }
 
     // Zeros beyond the band, in a panel of `rows` rows that starts on the diagonal.

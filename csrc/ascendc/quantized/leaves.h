@@ -57,7 +57,6 @@ class Leaves {
         for (int32_t first = 0; first < kLanes; first += 16) {
             FromLanes<kLanes>(SixteenOf(Rows<half>(), first, first), 2, Words<half>()[first]);
         }
-        AscendC::PipeBarrier<PIPE_V>();
     }
     // Sixteen leaves to rows of their own.
     __aicore__ inline static void TransposeSixteen(const AscendC::LocalTensor<half>& rows,

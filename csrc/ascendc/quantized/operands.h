@@ -167,7 +167,6 @@ class Operands {
         Leaves<In, C, Limbs>::TransposeSixteen(padded, SeedLimbs()[limb * Buffers::kWords], first);
         AscendC::Cast(Fractals()[limb * kSeeds + first * kCodeFractal], padded,
                       AscendC::RoundMode::CAST_RINT, Buffers::kPadded);
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     const Constants& constants_;

@@ -35,7 +35,6 @@ class SeedStage {
         result_.Prepare();
         leaves_.Prepare();
         operands_.Prepare();
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     __aicore__ inline void Round(int32_t j) {

@@ -176,7 +176,6 @@ class SumCodeStage {
         AscendC::Maxs(Scaled(), Scaled(), -65504.0f, part.count);
         AscendC::PipeBarrier<PIPE_V>();
         AscendC::Cast(Result<half>(), Scaled(), AscendC::RoundMode::CAST_RINT, part.count);
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     // Row by row of each block, to X21 of the result.
