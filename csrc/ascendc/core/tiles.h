@@ -31,7 +31,10 @@ __aicore__ inline AscendC::MmadParams Product(uint16_t m, uint16_t n, uint16_t k
     return AscendC::MmadParams{m, n, k, 0, false, !accumulate};
 }
 
-// To an image in L1, of `image_rows` rows; `scale` is that of a mode that scales.
+// For a mode that does not scale.
+constexpr uint64_t kNoScale = 0;
+
+// To an image in L1, of `image_rows` rows.
 template <typename To, typename Sum>
 __aicore__ inline void StoreTiles(const AscendC::LocalTensor<To>& image,
                                   const AscendC::LocalTensor<Sum>& sum, QuantMode_t mode,
@@ -47,10 +50,9 @@ __aicore__ inline void StoreTiles(const AscendC::LocalTensor<To>& image,
     AscendC::Fixpipe<To, Sum, AscendC::CFG_NZ>(image, sum, params);
 }
 
-// To rows of global memory, `stride` elements apart: `count` blocks, in L0C whole fractals one
-// after another, in global memory row by row.
+// To rows of global memory, `stride` elements apart.
 template <typename To, typename Sum>
-__aicore__ inline void StoreRows(const AscendC::GlobalTensor<To>& rows_of,
+__aicore__ inline void StoreRows(const AscendC::GlobalTensor<To>& dst,
                                  const AscendC::LocalTensor<Sum>& sum, QuantMode_t mode,
                                  uint64_t scale, uint16_t rows, uint16_t columns, uint32_t stride,
                                  uint16_t sum_rows) {
@@ -62,7 +64,7 @@ __aicore__ inline void StoreRows(const AscendC::GlobalTensor<To>& rows_of,
     params.quantPre = mode;
     params.deqScalar = scale;
     SetSingleMatrix(params);
-    AscendC::Fixpipe<To, Sum, AscendC::CFG_ROW_MAJOR>(rows_of, sum, params);
+    AscendC::Fixpipe<To, Sum, AscendC::CFG_ROW_MAJOR>(dst, sum, params);
 }
 
 // `count` blocks without conversion, each row by row, one after another; in L0C `fractals` fractals
