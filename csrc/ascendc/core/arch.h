@@ -97,10 +97,12 @@ using FixpipeToGlobal = AscendC::FixpipeParamsArch3510<AscendC::CO2Layout::ROW_M
 // Fixpipe counts the pitch of an NZ target in elements: of 16 bits, of int8.
 constexpr uint32_t kNzPitchUnit = 16, kCodePitchUnit = 32;
 
-__aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) {
-    params.params.ndNum = 1;
-    params.params.srcNdStride = 0;
-    params.params.dstNdStride = 0;
+// `count` matrices, in L0C `fractals` fractals apart, in global memory `pitch` elements.
+__aicore__ inline void SetMatrices(FixpipeToGlobal& params, uint16_t count, uint16_t fractals,
+                                   uint32_t pitch) {
+    params.params.ndNum = count;
+    params.params.srcNdStride = static_cast<uint16_t>(fractals * 16);
+    params.params.dstNdStride = pitch;
 }
 
 #else
@@ -176,12 +178,16 @@ using FixpipeToGlobal = AscendC::FixpipeParamsV220;
 // Fixpipe counts the pitch of an NZ target in 32 bytes.
 constexpr uint32_t kNzPitchUnit = 1, kCodePitchUnit = 1;
 
-__aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) {
-    params.ndNum = 1;
-    params.srcNdStride = 0;
-    params.dstNdStride = 0;
+// `count` matrices, in L0C `fractals` fractals apart, in global memory `pitch` elements.
+__aicore__ inline void SetMatrices(FixpipeToGlobal& params, uint16_t count, uint16_t fractals,
+                                   uint32_t pitch) {
+    params.ndNum = count;
+    params.srcNdStride = fractals;
+    params.dstNdStride = static_cast<uint16_t>(pitch);
 }
 
 #endif
+
+__aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) { SetMatrices(params, 1, 0, 0); }
 
 }  // namespace neumann_tril

@@ -20,10 +20,10 @@ namespace neumann_tril {
 // A stage of a unit. The first and the last in a stream have edges of their own, so that the next
 // unit is loaded while the result of the last one leaves.
 struct Turn {
-    int32_t stream;
-    bool first, last;   // in this stream
-    int32_t after;      // the stream whose last store has to have landed; -1: none
-    bool begins, ends;  // the unit
+    int32_t stream = 0;
+    bool first = true, last = true;   // in this stream
+    bool begins = true, ends = true;  // the unit
+    int32_t after = -1;               // the stream whose last store must have landed; -1: none
 };
 
 // --- the edges between the pipes, in order of their use
@@ -61,6 +61,20 @@ __aicore__ inline void StoresDone(const Turn& turn) {
     }
 }
 
+// Before the first and after the last unit.
+__aicore__ inline void OpenStreams(int32_t streams) {
+    for (int32_t s = 0; s < streams; ++s) {
+        AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
+        AscendC::SetFlag<AscendC::HardEvent::FIX_M>(s);
+    }
+}
+__aicore__ inline void CloseStreams(int32_t streams) {
+    for (int32_t s = 0; s < streams; ++s) {
+        AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(s);
+    }
+}
+
 // --- the buffers of L1 that units arrive in: unit u in buffer u % buffers
 
 __aicore__ inline void BeginArrival(int32_t unit, int32_t buffers) {
@@ -95,10 +109,7 @@ class UnitPipeline {
 
     __aicore__ inline void Run() {
         const int32_t used = early_ == 0 ? streams_ : 2 * streams_;
-        for (int32_t s = 0; s < used; ++s) {
-            AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
-            AscendC::SetFlag<AscendC::HardEvent::FIX_M>(s);
-        }
+        OpenStreams(used);
         Group late;
         int32_t next = 0;
         int32_t size = 1 + static_cast<int32_t>(AscendC::GetBlockIdx()) % streams_;
@@ -114,10 +125,7 @@ class UnitPipeline {
             late = early_ == 0 ? Group{} : group;
             FetchUpTo(next + streams_);
         }
-        for (int32_t s = 0; s < used; ++s) {
-            AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
-            AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(s);
-        }
+        CloseStreams(used);
     }
 
   private:
@@ -156,12 +164,11 @@ class UnitPipeline {
     __aicore__ inline void Issue(const Group& group, int32_t i, int32_t number) {
         const bool is_early = number < early_;
         Turn turn;
+        turn.stream = is_early ? streams_ + i : i;
         turn.begins = number == 0;
         turn.ends = number + 1 == stages_;
         turn.first = turn.begins || number == early_;
         turn.last = turn.ends || number + 1 == early_;
-        turn.stream = is_early ? streams_ + i : i;
-        turn.after = -1;
         if (turn.first && (handed_over_ >> i & 1) != 0) {
             turn.after = streams_ + i;
             handed_over_ &= ~(1u << i);

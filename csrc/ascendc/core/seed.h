@@ -35,6 +35,7 @@ struct Panel {
 template <int32_t Lanes>
 class Substitution {
   public:
+    static constexpr int32_t kGroups = Lanes / 8;  // of eight lanes
     // Rows of 64 floats that `products` must hold.
     static constexpr int32_t kProducts = Lanes == 8 ? 64 : Lanes / 8 * 16;
 
@@ -45,20 +46,17 @@ class Substitution {
     // first 8 `groups` lanes; `factors` are those of the row below k, in a panel's column.
     __aicore__ inline void Eliminate(const Panel<Lanes>& panel, int32_t k,
                                      const AscendC::LocalTensor<float>& factors, int32_t rows,
-                                     int32_t end, int32_t groups = Lanes / 8) const {
-        const int32_t blocks = groups * (end > 8 ? 2 : 1), at_once = kProducts / blocks;
+                                     int32_t end, int32_t groups = kGroups) const {
+        const int32_t halves = end > 8 ? 2 : 1, at_once = kProducts / (groups * halves);
         for (int32_t first = 0; first < rows; first += at_once) {
             const int32_t n = Clamp(rows - first, at_once);
-            for (int32_t b = 0; b < blocks; ++b) {
-                AscendC::Mul(Products(b, n), factors[first * kRowFloats + b % groups * 8],
-                             Block(panel, k, b, groups), LanesOf(b / groups, end), n,
-                             AscendC::BinaryRepeatParams{1, 0, kEntry, 8, kRow, 0});
+            const Shape shape = ShapeOf(n, groups);
+            for (int32_t half = 0; half < halves; ++half) {
+                Multiply(shape, panel, k, factors[first * kRowFloats], half, end);
             }
             AscendC::PipeBarrier<PIPE_V>();
-            for (int32_t b = 0; b < blocks; ++b) {
-                const auto target = Block(panel, k + 1 + first, b, groups);
-                AscendC::Sub(target, target, Products(b, n), LanesOf(b / groups, end), n,
-                             AscendC::BinaryRepeatParams{kEntry, kEntry, 1, kRow, kRow, 8});
+            for (int32_t half = 0; half < halves; ++half) {
+                Subtract(shape, panel, k + 1 + first, half, end);
             }
             AscendC::PipeBarrier<PIPE_V>();
         }
@@ -66,11 +64,13 @@ class Substitution {
 
     // All of a leaf of one panel, with a band of `band` entries below the diagonal.
     __aicore__ inline void Invert(const Panel<Lanes>& panel, int32_t band,
-                                  int32_t groups = Lanes / 8) const {
+                                  int32_t groups = kGroups) const {
         for (int32_t k = 1; k + 1 < kLeafRows && band > 1; ++k) {
             Eliminate(panel, k, panel.At(k + 1, k), Clamp(band, kLeafRows - 1 - k), k, groups);
         }
-        CutBand(panel, kLeafRows, band);
+        if (band + 1 < kLeafRows) {
+            CutBand(panel, kLeafRows, band);
+        }
     }
 
     // Zeros beyond the band, in a panel of `rows` rows that starts on the diagonal.
@@ -115,18 +115,47 @@ class Substitution {
     static constexpr uint8_t kRow = Panel<Lanes>::kRow;
     static constexpr int32_t kRowFloats = Panel<Lanes>::kRowFloats;
 
-    // Block b of a row: eight columns of eight lanes; those of all groups of lanes first.
-    __aicore__ inline static AscendC::LocalTensor<float> Block(const Panel<Lanes>& panel,
-                                                               int32_t row, int32_t b,
-                                                               int32_t groups) {
-        return panel.At(row, b / groups * 8)[b % groups * 8];
+    // An instruction takes eight columns, of eight lanes in several rows, or of all lanes in a row:
+    // the fewer the better.
+    struct Shape {
+        int32_t instructions, repeats;
+        int32_t floats;  // from one instruction to the next
+        uint8_t blocks;  // from one repeat to the next
+        bool in_row;
+    };
+    __aicore__ inline static Shape ShapeOf(int32_t rows, int32_t groups) {
+        return rows < groups ? Shape{rows, groups, kRowFloats, 1, true}
+                             : Shape{groups, rows, 8, kRow, false};
     }
-    // The floats of a block of this half of the columns that lie in columns below `end`.
-    __aicore__ inline static uint64_t LanesOf(int32_t half, int32_t end) {
+    // The floats of eight columns, of which those below `end` count.
+    __aicore__ inline static uint64_t Floats(int32_t half, int32_t end) {
         return static_cast<uint64_t>(Clamp(end - half * 8, 8) * 8);
     }
-    __aicore__ inline AscendC::LocalTensor<float> Products(int32_t b, int32_t rows) const {
-        return products_[b * rows * 64];
+    __aicore__ inline AscendC::LocalTensor<float> Products(const Shape& shape, int32_t half,
+                                                           int32_t i) const {
+        return products_[(half * shape.instructions + i) * shape.repeats * 64];
+    }
+
+    __aicore__ inline void Multiply(const Shape& shape, const Panel<Lanes>& panel, int32_t k,
+                                    const AscendC::LocalTensor<float>& factors, int32_t half,
+                                    int32_t end) const {
+        const auto row = panel.At(k, half * 8);
+        for (int32_t i = 0; i < shape.instructions; ++i) {
+            const int32_t at = i * shape.floats;
+            AscendC::Mul(Products(shape, half, i), factors[at], row[shape.in_row ? 0 : at],
+                         Floats(half, end), shape.repeats,
+                         AscendC::BinaryRepeatParams{1, 0, kEntry, 8, shape.blocks,
+                                                     static_cast<uint8_t>(shape.in_row ? 1 : 0)});
+        }
+    }
+    __aicore__ inline void Subtract(const Shape& shape, const Panel<Lanes>& panel, int32_t first,
+                                    int32_t half, int32_t end) const {
+        for (int32_t i = 0; i < shape.instructions; ++i) {
+            const auto target = panel.At(first, half * 8)[i * shape.floats];
+            AscendC::Sub(
+                target, target, Products(shape, half, i), Floats(half, end), shape.repeats,
+                AscendC::BinaryRepeatParams{kEntry, kEntry, 1, shape.blocks, shape.blocks, 8});
+        }
     }
 
     AscendC::LocalTensor<float> products_;

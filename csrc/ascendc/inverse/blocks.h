@@ -8,8 +8,8 @@
 // L0 operands a and b, accumulator c; `identity`: the constants in L0A and L0B.
 #pragma once
 
-#include "../core/arch.h"
 #include "../core/layout.h"
+#include "../core/tiles.h"
 #include "neumann_tril.h"
 
 namespace neumann_tril {
@@ -45,23 +45,13 @@ struct Identities {
     }
 };
 
-__aicore__ inline AscendC::MmadParams Product(uint16_t m, uint16_t n, uint16_t k, bool accumulate) {
-    return AscendC::MmadParams{m, n, k, 0, false, !accumulate};
-}
-
 // L0C to L1, rounded to T.
 template <typename T>
 __aicore__ inline void StoreFractals(const AscendC::LocalTensor<T>& image,
                                      const AscendC::LocalTensor<float>& c, uint16_t rows,
                                      uint16_t columns, uint16_t image_rows,
                                      uint16_t accumulator_rows) {
-    FixpipeToL1 params;
-    params.nSize = columns;
-    params.mSize = rows;
-    params.srcStride = accumulator_rows;
-    params.dstStride = image_rows * kNzPitchUnit;
-    params.quantPre = CubeCast<T>::value;
-    AscendC::Fixpipe<T, float, AscendC::CFG_NZ>(image, c, params);
+    StoreTiles(image, c, CubeCast<T>::value, kNoScale, rows, columns, image_rows, accumulator_rows);
 }
 
 template <typename T>
@@ -114,14 +104,8 @@ class ResultWriter {
     __aicore__ inline void StoreAs(const AscendC::GlobalTensor<U>& dst,
                                    const AscendC::LocalTensor<float>& c, uint16_t rows,
                                    uint16_t stored, uint16_t columns) const {
-        FixpipeToGlobal params;
-        params.nSize = columns;
-        params.mSize = stored;
-        params.srcStride = rows;
-        params.dstStride = static_cast<uint32_t>(row_stride_);
-        params.quantPre = CubeCast<U>::value;
-        SetSingleMatrix(params);
-        AscendC::Fixpipe<U, float, AscendC::CFG_ROW_MAJOR>(dst, c, params);
+        StoreRows(dst, c, CubeCast<U>::value, kNoScale, stored, columns,
+                  static_cast<uint32_t>(row_stride_), rows);
     }
 
     const int32_t dtype_;

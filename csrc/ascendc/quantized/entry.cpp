@@ -1,18 +1,6 @@
-// The quantised kernel, X = (I + A)^-1 on integer grids, and its entry points.
-//
-//     for each cube core, in parallel with its two vector cores:
-//         vector core, for every second round of 512 rows:
-//             wait until a place in the ring is free
-//             A -> codes of the seeds (and of A) -> workspace                     quant_seed.h
-//         cube core, for every unit of 128 rows:
-//             8 bits:  seeds, blocks of A -> L1; all joins; X -> global memory  quant_products.h
-//             16 bits: two int8 limbs; the sums of each join -> workspace           quant_sums.h
-//         vector core, 16 bits: sums -> codes -> workspace, X         quant_codes.h
+// The quantised kernels' entry points: launched by the C interface of neumann_tril_npu.h.
 #include "../core/launch.h"
-#include "codes.h"
-#include "products.h"
-#include "seed.h"
-#include "sums.h"
+#include "kernel.h"
 #include "tiling.h"
 
 namespace neumann_tril {
@@ -21,45 +9,7 @@ template <typename In, int32_t C, int32_t Limbs>
 __global__ __mix__(1, 2) void QuantKernel(GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
                                           GM_ADDR constants, GM_ADDR first_row, GM_ADDR valid_rows,
                                           QuantTask task) {
-    AscendC::InitSocState();
-    AscendC::SetCtrlSpr<48, 48>(1);
-    const Chunks chunks(task.chunks, first_row, valid_rows);
-    if ASCEND_IS_AIV {
-        QuantSeedStage<In, C, Limbs> seeds(task, a, x, workspace, constants, chunks);
-        seeds.Start();
-        const int32_t rounds =
-            Share(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()).Rounds();
-        if constexpr (C == kLeafRows || Limbs == 1) {
-            for (int32_t j = 0; j < rounds; ++j) {
-                seeds.Round(j);
-            }
-        } else {
-            using Seeds = QuantSeedBuffers<In, C>;
-            static_assert(Seeds::kWords <= QuantCodeBuffers::kWords &&
-                              QuantCodeBuffers::kEnd <= Seeds::kSlices,
-                          "the joins must leave the constants and the slices of A alone");
-            QuantCodeStage<C> codes(task, x, workspace, constants, chunks);
-            for (int32_t first = 0; first < rounds; first += RoundsHeld(Limbs)) {
-                const int32_t held = first + RoundsHeld(Limbs);
-                const int32_t end = held < rounds ? held : rounds;
-                for (int32_t j = first; j < end; ++j) {
-                    seeds.Round(j);
-                }
-                codes.Run(first, end);
-            }
-        }
-    }
-    if ASCEND_IS_AIC {
-        if constexpr (C > kLeafRows && Limbs == 1) {
-            QuantProductStage<C> stage(task, a, x, workspace, constants, chunks);
-            stage.Run();
-        }
-        if constexpr (C > kLeafRows && Limbs == 2) {
-            QuantSumStage<C> stage(task, workspace);
-            stage.Run();
-        }
-    }
-    AscendC::PipeBarrier<PIPE_ALL>();
+    InvertQuantized<In, C, Limbs>(task, a, x, workspace, constants, first_row, valid_rows);
 }
 
 namespace {

@@ -11,7 +11,8 @@
 // With limbs, P = 256 Ph + Pl, there are three sums: Ph Qh, Ph Ql + Pl Qh, Pl Ql.
 #pragma once
 
-#include "../inverse/blocks.h"
+#include "../core/chunk_task.h"
+#include "../core/tiles.h"
 #include "task.h"
 
 namespace neumann_tril {
