@@ -12,7 +12,7 @@ __aicore__ inline AscendC::LocalTensor<T> Ub(uint32_t offset, uint32_t count) {
 
 // Bytes of a row in the Unified Buffer: whole blocks.
 template <typename T>
-constexpr uint32_t RowBytes(int32_t columns) {
+__aicore__ inline constexpr uint32_t RowBytes(int32_t columns) {
     return (columns * sizeof(T) + 31) / 32 * 32;
 }
 

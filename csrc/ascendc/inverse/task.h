@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../core/chunk_task.h"
+#include "../core/shared.h"
 #include "neumann_tril/plan.h"
 
 namespace neumann_tril {
@@ -27,13 +28,13 @@ constexpr int32_t kImage = kUnitRows * C;
 constexpr int32_t kIdentity = 64 * 64;
 
 // A round of a vector core: eight leaves, or 16 where units are small.
-constexpr int32_t RoundUnits(int32_t chunk_size, int32_t leaf) {
+NT_SHARED constexpr int32_t RoundUnits(int32_t chunk_size, int32_t leaf) {
     return chunk_size == 16 ? 2 : leaf / 16;
 }
 constexpr int32_t kBatchesHeld = 2;
 // A core's workspace, in elements of 16 bits: an identity of 64 x 64, then the images N and X0 of
 // the units in the ring.
-constexpr int64_t InverseWorkspace(int32_t chunk_size, int32_t leaf) {
+NT_SHARED constexpr int64_t InverseWorkspace(int32_t chunk_size, int32_t leaf) {
     return kIdentity +
            int64_t{kBatchesHeld} * 2 * RoundUnits(chunk_size, leaf) * 2 * kUnitRows * chunk_size;
 }
