@@ -1,9 +1,9 @@
 // The custom operator's host side: registration, inference, and a tiling that is the C interface's.
 #include <cstring>
 
+#include "../../csrc/ascendc/inverse/tiling.h"
 #include "neumann_tril_npu.h"
 #include "operator_call.h"
-#include "../../csrc/ascendc/inverse/tiling.h"
 
 namespace {
 
