@@ -7,19 +7,46 @@ namespace neumann_tril {
 
 constexpr size_t kItemSize[] = {2, 2, 4, 8, 1, 2};  // by dtype code
 
-// How a batch is shared out: ranges of `grain` matrices, on `threads` threads.
-struct Shares {
-    int64_t grain;
-    int32_t threads;
+// A checked call as every thread sees it: the matrices, and how a thread inverts some of them.
+struct Call {
+    const nt_chunks* chunks;
+    int32_t chunk_size;
+    const void* a;
+    void* x;
+    size_t a_item, x_item;
+    void (*fence)();
+    size_t scratch_bytes;
+    char* scratch;  // scratch_bytes for every slot
 };
-// Of `count` > 0 matrices of `entries` entries; `threads` as the caller asks for, 0: one per core.
-Shares shares_of(int64_t count, int64_t entries, int32_t threads);
 
-// Whether results should be written past the caches, which would not hold them.
-bool wants_stream(const nt_chunks& chunks, int32_t chunk_size, int64_t count, const void* x,
-                  size_t x_item);
+// The call and its job, but for the scratch. `compute_dtype` is that of the kernels.
+Call prepare(Job& job, const nt_plan& plan, const nt_chunks& chunks, int64_t count, const void* a,
+             int32_t a_dtype, void* x, int32_t x_dtype, const RowKernels& rows,
+             int32_t compute_dtype);
 
-// Memory the calling thread keeps for its calls, at least `bytes`; NULL if there is none left.
-void* thread_scratch(size_t bytes);
+// Calls work(context, slot, begin, end) for ranges that cover `count` > 0 matrices, on as many
+// threads as the caller asks for (0: one per core); the reason why it cannot, or NULL.
+const char* share_out(Call& call, int64_t count, int32_t threads,
+                      void (*work)(void* context, int slot, int64_t begin, int64_t end),
+                      void* context);
+
+// Calls invert(n, at, chunk, scratch) for the matrices [begin, end); at.index(d) is the matrix's
+// index in a batch dimension.
+template <class Invert>
+void invert_range(const Call& call, int slot, int64_t begin, int64_t end, Invert invert) {
+    char* scratch = call.scratch + static_cast<size_t>(slot) * call.scratch_bytes;
+    ChunkIterator next(*call.chunks, call.chunk_size, call.a, call.a_item, call.x, call.x_item,
+                       begin);
+    Chunk chunk = *next;
+    for (int64_t n = begin; n < end; ++n) {
+        const ChunkIterator here = next;
+        ++next;
+        const Chunk following = *next;
+        if (n + 1 < end) chunk.next_a = following.a;
+        invert(n, here, chunk, scratch);
+        chunk = following;
+    }
+    call.fence();
+}
 
 }  // namespace neumann_tril

@@ -41,7 +41,7 @@ struct RowSource {
 using StoreRows = void (*)(RowSource rows, int first, int count, int columns, void* x,
                            ptrdiff_t row_stride, ptrdiff_t column_stride);
 
-// A checked call of nt_cpu_inverse, as every thread sees it.
+// What the inversions of a call have in common.
 struct Job {
     nt_plan plan;
     ptrdiff_t a_row_stride, a_column_stride;
@@ -52,6 +52,14 @@ struct Job {
     StoreRows store;
 };
 
+// The kernels that move rows, by dtype code; NULL where not used.
+struct RowKernels {
+    LoadRows load[6];
+    StoreRows store[6];
+    StoreRows stream[6];  // past the caches; rows aligned to kCacheLine, unit column stride
+    void (*fence)();      // orders streamed rows before what the thread writes next
+};
+
 // Inverts one chunk with `scratch`, kCacheLine-aligned.
 using Invert = void (*)(const Job& job, const Chunk& chunk, void* scratch);
 
@@ -60,23 +68,13 @@ struct Kernels {
     size_t item_size;
     Invert exact, truncated;
     size_t exact_scratch, truncated_scratch;  // in items, for the largest chunk
-    LoadRows load[4];                         // by dtype code; NULL where not used
-    StoreRows store[4];
-    StoreRows stream[4];  // past the caches; rows aligned to kCacheLine, unit column stride
-    void (*fence)();      // orders streamed rows before what the thread writes next
+    RowKernels rows;
 };
 
-// A checked call of nt_cpu_inverse_quantized.
-struct QuantizedJob {
-    nt_plan plan;
-    ptrdiff_t a_row_stride, a_column_stride;
-    ptrdiff_t x_row_stride, x_column_stride;
-    ptrdiff_t a_item;  // bytes
-    bool a_in_place;   // rows of A can be read where they are: float32, unit stride
+// The same of nt_cpu_inverse_quantized, which computes in float32.
+struct QuantizedJob : Job {
     bool codes_in_a, codes_in_x;
     float largest;  // finite number of the dtype of X
-    LoadRows load;
-    StoreRows store;
 };
 
 struct QuantizedResult {
@@ -96,9 +94,7 @@ struct QuantizedBits {
 
 struct QuantizedKernels {
     QuantizedBits bits8, bits16;
-    LoadRows load[6];  // by dtype code; NULL where not used
-    StoreRows store[6], stream[6];
-    void (*fence)();
+    RowKernels rows;
 };
 
 struct Isa {

@@ -2,7 +2,7 @@
 // code compiled for one machine is never linked into another's, and includes its vectors first.
 #pragma once
 
-#include "quantized.h"
+#include "quantized/inversion.h"
 #include "truncated.h"
 
 namespace neumann_tril::NT_ISA {
@@ -14,10 +14,10 @@ constexpr Kernels make_kernels() {
             invert_truncated<T>,
             kExactScratch<T>,
             kTruncatedScratch<T>,
-            {load_rows<T, E>...},
-            {store_rows<T, E, false>...},
-            {store_rows<T, E, kVectorIO<T, E>>...},
-            fence};
+            {{load_rows<T, E>...},
+             {store_rows<T, E, false>...},
+             {store_rows<T, E, kVectorIO<T, E>>...},
+             fence}};
 }
 
 // In float32 no operand is a float64.

@@ -7,7 +7,7 @@
 #include "simd_avx512.h"
 //
 #include "isa.h"
-#include "quantized.h"
+#include "quantized/inversion.h"
 
 namespace neumann_tril {
 extern const QuantizedKernels kAvx512Vnni = NT_ISA::make_quantized();

@@ -8,7 +8,6 @@
 #include "call.h"
 #include "isa.h"
 #include "neumann_tril_quant.h"
-#include "pool.h"
 
 namespace neumann_tril {
 namespace {
@@ -76,46 +75,33 @@ const char* dtype_error(const nt_quant& quant, int32_t a_dtype, int32_t x_dtype)
     return nullptr;
 }
 
-struct Call {
-    const nt_chunks* chunks;
-    const nt_quant* quant;
-    const void* a;
-    void* x;
-    size_t a_item, x_item;
+struct Inversion {
+    Call call;
     QuantizedJob job;
     InvertQuantized invert;
+    nt_quant quant;
     int32_t constants;  // in a row
-    size_t scratch_bytes;
-    void (*fence)();
-    char* scratch;  // scratch_bytes for every slot
     float* x_scale;
     std::atomic<int64_t> saturated;
 };
 
-void invert_range(void* context, int slot, int64_t begin, int64_t end) {
-    Call& call = *static_cast<Call*>(context);
-    const nt_quant& quant = *call.quant;
-    char* scratch = call.scratch + static_cast<size_t>(slot) * call.scratch_bytes;
-    ChunkIterator chunk(*call.chunks, call.job.plan.chunk_size, call.a, call.a_item, call.x,
-                        call.x_item, begin);
-    Chunk current = *chunk;
+void run(void* context, int slot, int64_t begin, int64_t end) {
+    Inversion& inversion = *static_cast<Inversion*>(context);
+    const nt_quant& quant = inversion.quant;
     int64_t saturated = 0;
-    for (int64_t n = begin; n < end; ++n) {
-        const float* constants = nullptr;
-        if (quant.groups > 0) {
-            const int64_t group = quant.group_dim < 0 ? 0 : chunk.index(quant.group_dim);
-            constants = quant.constants + group * call.constants;
-        }
-        ++chunk;
-        const Chunk next = *chunk;
-        if (n + 1 < end) current.next_a = next.a;
-        const QuantizedResult result = call.invert(call.job, current, constants, scratch);
-        current = next;
-        if (call.x_scale) call.x_scale[n] = result.x_scale;
-        saturated += result.saturated;
-    }
-    call.fence();
-    call.saturated.fetch_add(saturated, std::memory_order_relaxed);
+    invert_range(inversion.call, slot, begin, end,
+                 [&](int64_t n, const ChunkIterator& at, const Chunk& chunk, void* scratch) {
+                     const float* constants = nullptr;
+                     if (quant.groups > 0) {
+                         const int64_t group = quant.group_dim < 0 ? 0 : at.index(quant.group_dim);
+                         constants = quant.constants + group * inversion.constants;
+                     }
+                     const QuantizedResult result =
+                         inversion.invert(inversion.job, chunk, constants, scratch);
+                     if (inversion.x_scale) inversion.x_scale[n] = result.x_scale;
+                     saturated += result.saturated;
+                 });
+    inversion.saturated.fetch_add(saturated, std::memory_order_relaxed);
 }
 
 float largest_number(int32_t dtype) {
@@ -151,37 +137,19 @@ extern "C" const char* nt_cpu_inverse_quantized(const nt_plan* plan, const nt_qu
 
     const QuantizedKernels& kernels = quantized_kernels();
     const QuantizedBits& bits = quant->bits == 8 ? kernels.bits8 : kernels.bits16;
-    Call call = {};
-    call.chunks = chunks;
-    call.quant = quant;
-    call.a = a;
-    call.x = x;
-    call.a_item = kItemSize[a_dtype];
-    call.x_item = kItemSize[x_dtype];
-    const bool stream = wants_stream(*chunks, plan->chunk_size, count, x, call.x_item);
-    call.job.plan = *plan;
-    call.job.a_row_stride = chunks->a_row_stride;
-    call.job.a_column_stride = chunks->a_column_stride;
-    call.job.x_row_stride = chunks->x_row_stride;
-    call.job.x_column_stride = chunks->x_column_stride;
-    call.job.a_item = static_cast<ptrdiff_t>(call.a_item);
-    call.job.a_in_place = a_dtype == NT_FLOAT32 && chunks->a_column_stride == 1;
-    call.job.codes_in_a = a_dtype >= NT_INT8;
-    call.job.codes_in_x = x_dtype >= NT_INT8;
-    call.job.largest = largest_number(x_dtype);
-    call.job.load = kernels.load[a_dtype];
-    call.job.store = (stream ? kernels.stream : kernels.store)[x_dtype];
-    call.fence = stream ? kernels.fence : [] {};
-    call.invert = quant->groups > 0 ? bits.with_constants : bits.with_scales_per_chunk;
-    call.constants = nt_quant_constants(plan);
-    call.scratch_bytes = bits.scratch_bytes(plan->chunk_size);
-    call.x_scale = x_scale;
-
-    const Shares shares = shares_of(count, plan->chunk_size * plan->chunk_size, threads);
-    call.scratch = static_cast<char*>(
-        thread_scratch(static_cast<size_t>(shares.threads) * call.scratch_bytes));
-    if (!call.scratch) return "out of memory";
-    parallel_for(count, shares.grain, shares.threads, invert_range, &call);
-    if (saturated) *saturated = call.saturated;
+    Inversion inversion = {};
+    inversion.call = prepare(inversion.job, *plan, *chunks, count, a, a_dtype, x, x_dtype,
+                             kernels.rows, NT_FLOAT32);
+    inversion.call.scratch_bytes = bits.scratch_bytes(plan->chunk_size);
+    inversion.job.codes_in_a = a_dtype >= NT_INT8;
+    inversion.job.codes_in_x = x_dtype >= NT_INT8;
+    inversion.job.largest = largest_number(x_dtype);
+    inversion.invert = quant->groups > 0 ? bits.with_constants : bits.with_scales_per_chunk;
+    inversion.quant = *quant;
+    inversion.constants = nt_quant_constants(plan);
+    inversion.x_scale = x_scale;
+    if (const char* error = share_out(inversion.call, count, threads, run, &inversion))
+        return error;
+    if (saturated) *saturated = inversion.saturated;
     return nullptr;
 }

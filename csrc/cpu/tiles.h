@@ -64,23 +64,27 @@ inline void add_product(Strip<T, R>& s, const T* f, ptrdiff_t f_row, const T* g,
     }
 }
 
-// Bit patterns to load at kPanel - d: keep the first d lanes of a panel, put a one in lane d.
+// Bit patterns to load at kPanel - d: keep the first d lanes of a panel, put a one in lane d. Those
+// that keep the others lie at 2 kPanel - d.
 template <class T>
 struct Diagonal;
 template <>
 struct Diagonal<float> {
-    uint32_t keep[2 * kPanel<float>];
+    uint32_t keep[3 * kPanel<float>];
     float one[2 * kPanel<float>];
 };
 template <>
 struct Diagonal<double> {
-    uint64_t keep[2 * kPanel<double>];
+    uint64_t keep[3 * kPanel<double>];
     double one[2 * kPanel<double>];
 };
 template <class T>
 constexpr Diagonal<T> make_diagonal() {
     Diagonal<T> d{};
-    for (int i = 0; i < kPanel<T>; ++i) d.keep[i] = ~d.keep[i];
+    for (int i = 0; i < kPanel<T>; ++i) {
+        d.keep[i] = ~d.keep[i];
+        d.keep[2 * kPanel<T> + i] = ~d.keep[2 * kPanel<T> + i];
+    }
     d.one[kPanel<T>] = T(1);
     return d;
 }

@@ -114,3 +114,90 @@ struct Extent {
     }
     size_t size() const { return low > high ? 0 : static_cast<size_t>(high - low + 1); }
 };
+
+// The memory of one call: the elements that a layout lets it read and write, between pages that
+// must not be touched.
+class LayoutMemory {
+  public:
+    // A holds numbers of [-size, size]; what must not be read is no number, or, of codes, a large
+    // one.
+    LayoutMemory(const Layout& layout, int n, int a_dtype, int x_dtype, bool at_end, double size)
+        : layout_(layout),
+          n_(n),
+          a_dtype_(a_dtype),
+          x_dtype_(x_dtype),
+          read_(extent(layout, n, &LayoutMemory::a_offset)),
+          written_(extent(layout, n, &LayoutMemory::x_offset)),
+          a_(a_dtype, read_.size(), at_end),
+          x_(x_dtype, written_.size(), at_end) {
+        const std::vector<bool> given = touched(read_, &LayoutMemory::a_offset);
+        const double unread = a_dtype >= NT_INT8 ? 127 : NAN;
+        for (size_t i = 0; i < read_.size(); ++i)
+            a_.set(i, given[i] ? rounded(a_dtype, uniform(-size, size)) : unread);
+        for (size_t i = 0; i < written_.size(); ++i) x_.set(i, kPoison);
+    }
+
+    // As the call takes them.
+    const void* a() const { return a_.address(-read_.low); }
+    void* x() const { return x_.address(-written_.low); }
+
+    // The call wrote nothing else, and every matrix is what invert_one(m, a, x) makes of it alone,
+    // contiguous and complete; nothing lies above its diagonal, which is one where `unit` says so.
+    void check(const std::function<void(int64_t, const void*, void*)>& invert_one,
+               bool unit) const {
+        const std::vector<bool> result = touched(written_, &LayoutMemory::x_offset);
+        for (size_t i = 0; i < written_.size(); ++i)
+            CHECK(result[i] || x_.get(i) == kPoison, "%s: wrote outside", layout_.name);
+        for_each_chunk(layout_.chunks, n_, [&](int64_t m, int rows, int64_t a, int64_t x) {
+            std::vector<char> one(n_ * n_ * kItem[a_dtype_]), alone(n_ * n_ * kItem[x_dtype_]);
+            for (int i = 0; i < rows; ++i)
+                for (int j = 0; j < i; ++j)
+                    encode(a_dtype_, a_.get(a + a_offset(layout_.chunks, i, j) - read_.low),
+                           &one[(i * n_ + j) * kItem[a_dtype_]]);
+            invert_one(m, one.data(), alone.data());
+            for (int i = 0; i < rows; ++i)
+                for (int j = 0; j < n_; ++j) {
+                    const double want = decode(x_dtype_, &alone[(i * n_ + j) * kItem[x_dtype_]]);
+                    const double got = x_.get(x + x_offset(layout_.chunks, i, j) - written_.low);
+                    CHECK(got == want && (j <= i || got == 0) && (!unit || j != i || got == 1),
+                          "%s n %d dtypes %d %d matrix %d (%d, %d): %g, not %g", layout_.name, n_,
+                          a_dtype_, x_dtype_, static_cast<int>(m), i, j, got, want);
+                }
+        });
+    }
+
+  private:
+    // Where an entry lies in its matrix; none of A's is read on or above the diagonal.
+    using Offset = int64_t (*)(const nt_chunks& chunks, int i, int j);
+    static int64_t a_offset(const nt_chunks& c, int i, int j) {
+        return i * c.a_row_stride + j * c.a_column_stride;
+    }
+    static int64_t x_offset(const nt_chunks& c, int i, int j) {
+        return i * c.x_row_stride + j * c.x_column_stride;
+    }
+    template <class Visit>
+    static void for_each_entry(const Layout& layout, int n, Offset offset, Visit visit) {
+        const bool of_a = offset == &LayoutMemory::a_offset;
+        for_each_chunk(layout.chunks, n, [&](int64_t, int rows, int64_t a, int64_t x) {
+            for (int i = 0; i < rows; ++i)
+                for (int j = 0; j < (of_a ? i : n); ++j)
+                    visit((of_a ? a : x) + offset(layout.chunks, i, j));
+        });
+    }
+    static Extent extent(const Layout& layout, int n, Offset offset) {
+        Extent found;
+        for_each_entry(layout, n, offset, [&](int64_t at) { found.include(at); });
+        return found;
+    }
+    std::vector<bool> touched(const Extent& extent, Offset offset) const {
+        std::vector<bool> found(extent.size());
+        for_each_entry(layout_, n_, offset, [&](int64_t at) { found[at - extent.low] = true; });
+        return found;
+    }
+
+    static constexpr double kPoison = -77;
+    const Layout& layout_;
+    const int n_, a_dtype_, x_dtype_;
+    const Extent read_, written_;
+    Guarded a_, x_;
+};

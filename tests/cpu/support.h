@@ -1,4 +1,5 @@
-// What the native tests share: numbers of every dtype, pages that must not be touched, references.
+// What the native tests share: numbers of every dtype, pages that must not be touched, calls,
+// references.
 #pragma once
 
 #include <sys/mman.h>
@@ -25,6 +26,12 @@
             throw std::runtime_error("check failed");                          \
         }                                                                      \
     } while (0)
+
+inline std::mt19937_64 generator(7);
+
+inline double uniform(double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(generator);
+}
 
 constexpr int kDtypes[] = {NT_FLOAT16, NT_BFLOAT16, NT_FLOAT32, NT_FLOAT64};
 constexpr size_t kItem[] = {2, 2, 4, 8, 1, 2};
@@ -155,6 +162,12 @@ inline nt_chunks contiguous(int64_t count, int n) {
     c.a_row_stride = c.x_row_stride = n;
     c.a_column_stride = c.x_column_stride = 1;
     return c;
+}
+
+inline void invert(const nt_plan& plan, const nt_chunks& chunks, const void* a, int a_dtype,
+                   void* x, int x_dtype, int threads = 1) {
+    const char* error = nt_cpu_inverse(&plan, &chunks, a, a_dtype, x, x_dtype, threads);
+    CHECK(error == nullptr, "%s", error);
 }
 
 // Dense square matrices, for references.

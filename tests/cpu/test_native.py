@@ -1,4 +1,4 @@
-"""The native CPU kernels: a C++ test program, under sanitizers and for other machines."""
+"""The native CPU kernels: C++ test programs, under sanitizers and for other machines."""
 
 import ctypes
 import os
@@ -15,6 +15,7 @@ import neumann_tril
 from neumann_tril.native import Chunks, PlanStruct
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = sorted(source.stem for source in Path(__file__).parent.glob("test_*.cpp"))
 QEMU_AARCH64 = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 GXX_AARCH64 = shutil.which("aarch64-linux-gnu-g++")
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def build(directory: Path, *options: str) -> Path:
-    """Builds the library and its test program with CMake; returns the build directory."""
+    """Builds the library and its test programs with CMake; returns the build directory."""
     commands = [
         ["cmake", "-S", str(ROOT), "-B", str(directory), "-DNT_DEVELOP=ON", *options],
         ["cmake", "--build", str(directory), "--parallel", "2"],
@@ -37,7 +38,7 @@ def build(directory: Path, *options: str) -> Path:
 
 
 def run(program: list[str], isa: str) -> None:
-    """Runs the test program with at most the instruction set `isa`."""
+    """Runs a test program with at most the instruction set `isa`."""
     done = subprocess.run(
         program, capture_output=True, text=True, env={**os.environ, "NEUMANN_TRIL_ISA": isa}
     )
@@ -63,9 +64,9 @@ def library() -> Path:
 
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "neon", "portable"])
-def test_kernels_under_sanitizers(sanitized: Path, isa: str) -> None:
-    run([str(sanitized / "tests" / "cpu" / "test_cpu_kernels")], isa)
-    run([str(sanitized / "tests" / "cpu" / "test_quantized")], isa)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_kernels_under_sanitizers(sanitized: Path, program: str, isa: str) -> None:
+    run([str(sanitized / "tests" / "cpu" / program)], isa)
 
 
 @pytest.mark.skipif(
@@ -82,10 +83,10 @@ def test_neon_kernels_under_emulation(tmp_path: Path) -> None:
         f"-DCMAKE_CXX_COMPILER={GXX_AARCH64}",
         "-DCMAKE_EXE_LINKER_FLAGS=-static",
     )
-    program = str(tmp_path / "tests" / "cpu" / "test_cpu_kernels")
-    # QEMU's user mode aborts when a program with several threads forks.
-    run([str(QEMU_AARCH64), program, "-callers_may_come_at_once_and_after_fork"], "neon")
-    run([str(QEMU_AARCH64), str(tmp_path / "tests" / "cpu" / "test_quantized")], "neon")
+    for program in PROGRAMS:
+        # QEMU's user mode aborts when a program with several threads forks.
+        options = ["-callers_may_come_at_once_and_after_fork"]
+        run([str(QEMU_AARCH64), str(tmp_path / "tests" / "cpu" / program), *options], "neon")
 
 
 def test_library_exports_its_interface_only(library: Path) -> None:

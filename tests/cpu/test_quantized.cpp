@@ -1,15 +1,10 @@
 // Tests of the native quantised kernels through their C interface: memory, extremes, counts. That
-// results equal the reference is tested from Python. Usage: test_quantized
+// results equal the reference is tested from Python.
 #include "layouts.h"
 #include "neumann_tril_quant.h"
+#include "runner.h"
 
 namespace {
-
-std::mt19937_64 generator(11);
-
-double uniform(double low, double high) {
-    return std::uniform_real_distribution<double>(low, high)(generator);
-}
 
 double highest(int bits) { return bits == 8 ? 127 : 32639; }
 int code_dtype(int bits) { return bits == 8 ? NT_INT8 : NT_INT16; }
@@ -57,61 +52,23 @@ Outcome invert(const nt_plan& plan, const nt_quant& quant, const nt_chunks& chun
 
 void check_layout(const Layout& layout, int n, const nt_plan& plan, const nt_quant& quant,
                   int a_dtype, int x_dtype, bool at_end) {
-    const nt_chunks& c = layout.chunks;
-    Extent read, written;
-    for_each_chunk(c, n, [&](int64_t, int rows, int64_t a, int64_t x) {
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < n; ++j) {
-                if (j < i) read.include(a + i * c.a_row_stride + j * c.a_column_stride);
-                written.include(x + i * c.x_row_stride + j * c.x_column_stride);
-            }
-    });
-    Guarded in(a_dtype, read.size(), at_end), out(x_dtype, written.size(), at_end);
-    const double poison = -77;
-    std::vector<bool> is_written(written.size());
-    for_each_chunk(c, n, [&](int64_t, int rows, int64_t, int64_t x) {
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < n; ++j)
-                is_written[x + i * c.x_row_stride + j * c.x_column_stride - written.low] = true;
-    });
-    const double size = a_dtype >= NT_INT8 ? 60 : 0.5;
-    for (size_t i = 0; i < read.size(); ++i) in.set(i, rounded(a_dtype, uniform(-size, size)));
-    for (size_t i = 0; i < written.size(); ++i) out.set(i, poison);
-
-    const Outcome outcome = invert(plan, quant, c, in.address(-read.low), a_dtype,
-                                   out.address(-written.low), x_dtype, 2);
-
-    for (size_t i = 0; i < written.size(); ++i)
-        CHECK(is_written[i] || out.get(i) == poison, "%s: wrote outside", layout.name);
-    // The same matrices one by one, contiguous and complete.
+    const LayoutMemory memory(layout, n, a_dtype, x_dtype, at_end, a_dtype >= NT_INT8 ? 60 : 0.5);
+    const Outcome outcome =
+        invert(plan, quant, layout.chunks, memory.a(), a_dtype, memory.x(), x_dtype, 2);
     int64_t saturated = 0;
-    for_each_chunk(c, n, [&](int64_t m, int rows, int64_t a, int64_t x) {
-        std::vector<char> one(n * n * kItem[a_dtype]), result(n * n * kItem[x_dtype]);
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < i; ++j)
-                encode(a_dtype, in.get(a + i * c.a_row_stride + j * c.a_column_stride - read.low),
-                       &one[(i * n + j) * kItem[a_dtype]]);
+    const auto invert_one = [&](int64_t m, const void* a, void* x) {
         nt_quant own = quant;
         if (quant.group_dim >= 0) {  // the last dimension
             own.constants += m % quant.groups * nt_quant_constants(&plan);
             own.groups = 1;
             own.group_dim = -1;
         }
-        const Outcome single =
-            invert(plan, own, contiguous(1, n), one.data(), a_dtype, result.data(), x_dtype);
+        const Outcome single = invert(plan, own, contiguous(1, n), a, a_dtype, x, x_dtype);
         saturated += single.saturated;
         CHECK(single.scale[0] == outcome.scale[m], "%s: scale of matrix %d", layout.name,
               static_cast<int>(m));
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < n; ++j) {
-                const double want = decode(x_dtype, &result[(i * n + j) * kItem[x_dtype]]);
-                const double got =
-                    out.get(x + i * c.x_row_stride + j * c.x_column_stride - written.low);
-                CHECK(got == want && (j <= i || got == 0),
-                      "%s n %d dtypes %d %d matrix %d (%d, %d): %g, not %g", layout.name, n,
-                      a_dtype, x_dtype, static_cast<int>(m), i, j, got, want);
-            }
-    });
+    };
+    memory.check(invert_one, false);
     CHECK(saturated == outcome.saturated, "%s: %d saturated", layout.name,
           static_cast<int>(outcome.saturated));
 }
@@ -220,31 +177,11 @@ void plans_that_cannot_be_quantised_are_refused() {
     CHECK(nt_quant_constants(nullptr) == 0, "NULL was accepted");
 }
 
-const struct {
-    const char* name;
-    void (*run)();
-} kTests[] = {
-#define TEST(name) {#name, name}
-    TEST(layouts_touch_only_their_elements),
-    TEST(results_are_finite),
-    TEST(codes_saturate_and_are_counted),
-    TEST(plans_that_cannot_be_quantised_are_refused),
-};
-
 }  // namespace
 
-int main() {
-    std::printf("isa %s\n", nt_cpu_isa());
-    int failed = 0;
-    for (const auto& test : kTests) {
-        try {
-            test.run();
-            std::printf("ok %s\n", test.name);
-        } catch (const std::exception& error) {
-            std::printf("FAILED %s: %s\n", test.name, error.what());
-            ++failed;
-        }
-        std::fflush(stdout);
-    }
-    return failed != 0;
+int main(int argc, char** argv) {
+    return run_tests(
+        {TEST(layouts_touch_only_their_elements), TEST(results_are_finite),
+         TEST(codes_saturate_and_are_counted), TEST(plans_that_cannot_be_quantised_are_refused)},
+        argc, argv);
 }

@@ -121,11 +121,14 @@ class Replay {
         trace_.cores[c].end[event] = end;
     }
 
-    double join_time(const Event& event) const {
+    // When those that core c waits for have arrived; kNever if one has not: then c is looked at
+    // again when another core sets.
+    double join_time(const Event& event, int c) {
         double latest = 0;
         for (const CrossToken& token : trace_.joins[event.token]) {
             latest = std::max(latest, trace_.cores[token.core].end[token.event]);
         }
+        if (latest == kNever) cross_waiting_.push_back(c);
         return latest +
                (trace_.join_is_sync_all[event.token] ? costs_.sync_all_ns : costs_.cross_core_ns);
     }
@@ -166,11 +169,8 @@ class Replay {
                 until = std::max(until, trace.end[event.token] + costs_.flag_latency * ns_);
                 break;
             case EventKind::CrossWait: {
-                const double joined = join_time(event);
-                if (joined == kNever) {
-                    cross_waiting_.push_back(c);
-                    return false;
-                }
+                const double joined = join_time(event, c);
+                if (joined == kNever) return false;
                 until = std::max(until, joined);
                 break;
             }
@@ -234,11 +234,8 @@ class Replay {
                 set(c, e, begin, pipe.ready);
                 break;
             case EventKind::CrossWait: {
-                const double joined = join_time(event);
-                if (joined == kNever) {
-                    cross_waiting_.push_back(c);
-                    return false;
-                }
+                const double joined = join_time(event, c);
+                if (joined == kNever) return false;
                 pipe.ready = std::max(begin, joined);
                 set(c, e, begin, pipe.ready);
                 break;

@@ -223,6 +223,31 @@ void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
     issue(load, path, uint64_t{params.mStep} * params.kStep);
 }
 
+namespace {
+
+// for i < repeatTimes: the square that starts at startIndex + i * srcStride, in units of `step`
+// bytes, its fractals `source_pitch` bytes apart -> fractals i * (1 + dstGap), 1 + dstFracGap apart
+template <class Params>
+void transpose_squares(const Path& path, const Params& params, uint32_t size, uint64_t step,
+                       uint64_t source_pitch, Site site) {
+    Instruction load(path.pipe, "LoadDataWithTranspose", site);
+    const int direction = params.addrMode == 0 ? 1 : -1;
+    for (int64_t i = 0; i < params.repeatTimes; ++i) {
+        const int64_t start = int64_t{params.startIndex} + i * params.srcStride * direction;
+        if (start < 0) {
+            fail(site, "LoadDataWithTranspose: start %lld", static_cast<long long>(start));
+        }
+        const uint64_t from = static_cast<uint64_t>(start) * step;
+        const uint64_t to = static_cast<uint64_t>(i) * (1ull + params.dstGap) * kFractal;
+        transpose_square(
+            load, path,
+            {{from, from + source_pitch}, {to, to + (1ull + params.dstFracGap) * kFractal}}, size);
+    }
+    issue(load, path, uint64_t{params.repeatTimes} * (size == 2 ? 1 : 2));
+}
+
+}  // namespace
+
 // Squares: b16 one fractal, b8 and b32 two that follow each other in the source.
 void load_transposed(const LocalOperand& dst, const LocalOperand& src,
                      const AscendC::LoadData2dTransposeParams& params, Site site) {
@@ -232,20 +257,7 @@ void load_transposed(const LocalOperand& dst, const LocalOperand& src,
         fail(site, "LoadDataWithTranspose loads L0B only on architecture 3510");
     }
     if (params.repeatTimes == 0) return;
-    Instruction load(path.pipe, "LoadDataWithTranspose", site);
-    for (int64_t i = 0; i < params.repeatTimes; ++i) {
-        const int64_t step = i * params.srcStride * (params.addrMode == 0 ? 1 : -1);
-        const int64_t square = int64_t{params.startIndex} + step;
-        if (square < 0) {
-            fail(site, "LoadDataWithTranspose: square %lld", static_cast<long long>(square));
-        }
-        const uint64_t from = static_cast<uint64_t>(square) * parts * kFractal;
-        const uint64_t to = static_cast<uint64_t>(i) * (1ull + params.dstGap) * kFractal;
-        transpose_square(
-            load, path, {{from, from + kFractal}, {to, to + (1ull + params.dstFracGap) * kFractal}},
-            size_of(src.type));
-    }
-    issue(load, path, uint64_t{params.repeatTimes} * parts);
+    transpose_squares(path, params, size_of(src.type), parts * kFractal, kFractal, site);
 }
 
 void load_transposed_v2(const LocalOperand& dst, const LocalOperand& src,
@@ -262,22 +274,7 @@ void load_transposed_v2(const LocalOperand& dst, const LocalOperand& src,
     if (size == 4) {
         fail(site, "LoadDataWithTranspose V2 of 32-bit elements is not modelled; use LoadData V2");
     }
-    const uint32_t parts = size == 2 ? 1 : 2;
-    Instruction load(path.pipe, "LoadDataWithTranspose", site);
-    for (int64_t i = 0; i < params.repeatTimes; ++i) {
-        const int64_t step = i * params.srcStride * (params.addrMode == 0 ? 1 : -1);
-        const int64_t index = int64_t{params.startIndex} + step;
-        if (index < 0) {
-            fail(site, "LoadDataWithTranspose: fractal %lld", static_cast<long long>(index));
-        }
-        const uint64_t from = static_cast<uint64_t>(index) * kFractal;
-        const uint64_t to = static_cast<uint64_t>(i) * (1ull + params.dstGap) * kFractal;
-        transpose_square(load, path,
-                         {{from, from + (1ull + params.srcFracGap) * kFractal},
-                          {to, to + (1ull + params.dstFracGap) * kFractal}},
-                         size);
-    }
-    issue(load, path, uint64_t{params.repeatTimes} * parts);
+    transpose_squares(path, params, size, kFractal, (1ull + params.srcFracGap) * kFractal, site);
 }
 
 }  // namespace emulator

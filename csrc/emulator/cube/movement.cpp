@@ -21,6 +21,20 @@ Region runs(uint64_t run, uint64_t count, uint64_t pitch) {
     return {0, run, count, static_cast<int64_t>(pitch), 1, 0};
 }
 
+// The runs of a copy; the destination counts in `unit` bytes.
+struct Pieces {
+    uint64_t run, count, src_pitch, dst_pitch;
+
+    explicit Pieces(const DataCopyParams& params, uint64_t unit = kBlock)
+        : run(params.blockLen * unit),
+          count(params.blockCount),
+          src_pitch(run + params.srcGap * kBlock),
+          dst_pitch(run + params.dstGap * unit) {}
+
+    Region in_source() const { return runs(run, count, src_pitch); }
+    Region in_destination() const { return runs(run, count, dst_pitch); }
+};
+
 }  // namespace
 
 DataCopyParams contiguous(uint32_t count, uint32_t element_size, Site site) {
@@ -45,14 +59,12 @@ void copy_gm_to_local(const LocalOperand& dst, const GlobalOperand& src,
         fail(site, "DataCopy: there is no path from GM to %s", buffer_name(to.buffer()));
     }
     const View from = view_of(src, "src", site);
-    const uint64_t run = params.blockLen * kBlock;
-    const uint64_t src_pitch = run + params.srcGap * kBlock;
-    const uint64_t dst_pitch = run + params.dstGap * kBlock;
+    const Pieces pieces(params);
     Instruction copy(PIPE_MTE2, "DataCopy", site);
-    copy.reads(from, runs(run, params.blockCount, src_pitch));
-    copy.writes(to, runs(run, params.blockCount, dst_pitch));
+    copy.reads(from, pieces.in_source());
+    copy.writes(to, pieces.in_destination());
     for (uint32_t i = 0; i < params.blockCount; ++i) {
-        std::memcpy(to.data(i * dst_pitch), from.data(i * src_pitch), run);
+        std::memcpy(to.data(i * pieces.dst_pitch), from.data(i * pieces.src_pitch), pieces.run);
     }
     copy.issue(0, 0);
 }
@@ -68,16 +80,14 @@ void copy_local_to_gm(const GlobalOperand& dst, const LocalOperand& src,
              buffer_name(from.buffer()), arch);
     }
     const View to = view_of(dst, "dst", site);
-    const uint64_t run = params.blockLen * kBlock;
-    const uint64_t src_pitch = run + params.srcGap * kBlock;
-    const uint64_t dst_pitch = run + params.dstGap * kBlock;
+    const Pieces pieces(params);
     Instruction copy(PIPE_MTE3, "DataCopy", site);
     // Blocks of which only the first elements were computed may leave: the rest stays unwritten.
     const bool strict = copy.core().machine.options().strict;
-    copy.reads_if(strict, from, runs(run, params.blockCount, src_pitch));
-    copy.writes_raw(to, runs(run, params.blockCount, dst_pitch));
+    copy.reads_if(strict, from, pieces.in_source());
+    copy.writes_raw(to, pieces.in_destination());
     for (uint32_t i = 0; i < params.blockCount; ++i) {
-        Instruction::copy_raw(to, i * dst_pitch, from, i * src_pitch, run);
+        Instruction::copy_raw(to, i * pieces.dst_pitch, from, i * pieces.src_pitch, pieces.run);
     }
     copy.issue(0, 0);
 }
@@ -159,14 +169,12 @@ void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
              buffer_name(to_buffer));
     }
     const View to = view_of(dst, to_buffer == Buffer::FB ? 128 : 32, "dst", site);
-    const uint64_t run = params.blockLen * unit;
-    const uint64_t src_pitch = run + params.srcGap * kBlock;
-    const uint64_t dst_pitch = run + params.dstGap * unit;
+    const Pieces pieces(params, unit);
     Instruction copy(pipe, "DataCopy", site);
-    copy.reads_raw(from, runs(run, params.blockCount, src_pitch));
-    copy.writes_raw(to, runs(run, params.blockCount, dst_pitch));
+    copy.reads_raw(from, pieces.in_source());
+    copy.writes_raw(to, pieces.in_destination());
     for (uint32_t i = 0; i < params.blockCount; ++i) {
-        Instruction::copy_raw(to, i * dst_pitch, from, i * src_pitch, run);
+        Instruction::copy_raw(to, i * pieces.dst_pitch, from, i * pieces.src_pitch, pieces.run);
     }
     copy.issue(cycles, latency);
 }

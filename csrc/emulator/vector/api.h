@@ -9,6 +9,7 @@
 #include "vector/debug.h"
 #include "vector/fill_gather.h"
 #include "vector/mask.h"
+#include "vector/pipe.h"
 #include "vector/queue.h"
 #include "vector/reduce.h"
 #include "vector/transpose.h"

@@ -1,128 +1,13 @@
-// Matrices of integer codes as factors of products, and the exact sums of those.
+// The exact sums of products of codes.
 //
-// Codes of 16 bits are cut into int8 limbs, code = 256 high + low. With f = 256 fh + fl and
-// g = 256 gh + gl, V = fl(fl(65536 sum(fh gh) + 256 sum(fh gl + fl gh)) + sum(fl gl)); the first
-// two sums are 256 sum(fh g + fl gh), a sum that int32 holds.
+// Of 16 bits, with f = 256 fh + fl and g = 256 gh + gl in int8 limbs,
+// V = fl(fl(65536 sum(fh gh) + 256 sum(fh gl + fl gh)) + sum(fl gl)); the first two sums are
+// 256 sum(fh g + fl gh), a sum that int32 holds.
 #pragma once
 
-#include <algorithm>
-
-#include "tiles.h"
+#include "codes.h"
 
 namespace neumann_tril::NT_ISA {
-
-constexpr int kBlock = kPanel<float>;
-
-template <int Bits>
-constexpr float kHighest = Bits == 8 ? 127 : 32639;
-
-// The last numbers that round to a code of the grid, half to even: next to kHighest + 0.5, and the
-// other way; but 8 bits, other than A's, reach down to -128.
-template <int Bits>
-constexpr float kMost = Bits == 8 ? 0x1.fdfffep6f : 0x1.fdfdfep14f;
-template <int Bits>
-constexpr float kLeast = Bits == 8 ? -128.5f : -kMost<Bits>;
-
-// A square block of a chunk.
-struct Block {
-    int row, column, size;
-
-    // Where the columns of a row end, after which zeros are implied.
-    int end(int r) const { return std::min(column + size, r / kBlock * kBlock + kBlock); }
-
-    // Visits the vectors of two rows, (r, c) and (r + 1, c), at a time.
-    template <class Visit>
-    void for_pairs(Visit visit) const {
-        for (int r = row; r < row + size; r += 2)
-            for (int c = column; c < end(r); c += F::lanes) visit(r, c);
-    }
-};
-
-// A vector of each of two rows.
-template <class V>
-struct Two {
-    V even, odd;
-};
-
-// A float32 matrix in scratch.
-struct Numbers {
-    float* data;
-    int row;
-
-    float* at(int r, int c) const { return data + r * row + c; }
-    Two<F> get(int r, int c) const { return {load(at(r, c)), load(at(r + 1, c))}; }
-    void put(int r, int c, Two<F> a) const {
-        store(at(r, c), a.even);
-        store(at(r + 1, c), a.odd);
-    }
-};
-
-inline Two<F> multiply(Two<F> a, F b) { return {multiply(a.even, b), multiply(a.odd, b)}; }
-
-// Codes of numbers in units of the grid, half to even, saturating; counts those that saturate.
-inline I codes_of(F scaled, F least, F most, I& beyond) {
-    const F held = minimum(maximum(scaled, least), most);
-    beyond = count_unequal(beyond, scaled, held);
-    return nearest(held);
-}
-
-inline I high_limb(I codes) { return shift_right<8>(add(codes, broadcast(int32_t(128)))); }
-inline I low_limb(I codes, I high) { return subtract(codes, shift_left<8>(high)); }
-
-// Codes as the left factor of a product: rows, of each limb.
-template <int Bits>
-struct Left {
-    static constexpr int kParts = Bits / 8;
-    int16_t* part[kParts];
-    int row;
-
-    void put_row(int r, int c, I codes) const {
-        const int at = r * row + c;
-        if constexpr (Bits == 8) {
-            store(part[0] + at, codes);
-        } else {
-            const I high = high_limb(codes);
-            store(part[0] + at, high);
-            store(part[1] + at, low_limb(codes, high));
-        }
-    }
-    void put(int r, int c, Two<I> codes) const {
-        put_row(r, c, codes.even);
-        put_row(r + 1, c, codes.odd);
-    }
-    void put_number(int r, int c, int code) const {
-        const int high = Bits == 8 ? code : (code + 128) >> 8;
-        part[0][r * row + c] = static_cast<int16_t>(high);
-        if constexpr (Bits == 16) part[1][r * row + c] = static_cast<int16_t>(code - high * 256);
-    }
-    // The codes as float32 numbers.
-    F get_row(int r, int c) const {
-        const F first = load(part[0] + r * row + c);
-        if constexpr (Bits == 8) return first;
-        return add(multiply(first, broadcast(256.0f)), load(part[Bits / 8 - 1] + r * row + c));
-    }
-};
-
-// Codes as the right factor: pairs of rows, kBlock columns after each other, of the codes and, for
-// 16 bits, of each limb.
-template <int Bits>
-struct Right {
-    static constexpr int kParts = Bits == 8 ? 1 : 3;
-    int16_t* part[kParts];
-    int row;
-
-    // Where (r, c) and (r + 1, c) lie, for even r.
-    ptrdiff_t at(int r, int c) const { return (c / kBlock * row + r) * kBlock + 2 * (c % kBlock); }
-    void put(int r, int c, Two<I> codes) const {
-        const ptrdiff_t at = this->at(r, c);
-        store_pairs(part[0] + at, codes.even, codes.odd);
-        if constexpr (Bits == 16) {
-            const I even = high_limb(codes.even), odd = high_limb(codes.odd);
-            store_pairs(part[1] + at, even, odd);
-            store_pairs(part[2] + at, low_limb(codes.even, even), low_limb(codes.odd, odd));
-        }
-    }
-};
 
 // The sums of kRows rows and some columns of a product. They are added up out of line: inlined,
 // they would share the registers with what is done to them later, and not fit.
@@ -238,6 +123,51 @@ template <int Bits>
 inline void triangular(Sums<Bits>& sums, Left<Bits> f, Right<Bits> g, int i, int j, int first,
                        int last) {
     sums.template products<false>(f, g, i, j, std::max(first, j), std::min(last, i + kRows));
+}
+
+// --- products: what `sum_products` adds up for a block
+//
+// A left factor may be the matrix that the sums go to: columns come in order, and none reads what
+// lies before it.
+
+// f g, the inner index running over the block's rows.
+template <int Bits>
+auto product(Left<Bits> f, Right<Bits> g) {
+    return [=](Block block, Sums<Bits>& sums, int i, int j) {
+        triangular(sums, f, g, i, j, block.row, block.row + block.size);
+    };
+}
+
+// f g, the inner index running over the block's columns.
+template <int Bits>
+auto product_from_left(Left<Bits> f, Right<Bits> g) {
+    return [=](Block block, Sums<Bits>& sums, int i, int j) {
+        triangular(sums, f, g, i, j, block.column, block.row);
+    };
+}
+
+// Adds h ones, of which `ones` is a multiple of the identity.
+template <int Bits>
+void add_multiple(Sums<Bits>& sums, Left<Bits> h, Right<Bits> ones, int i, int j) {
+    sums.template products<true>(h, ones, i, j, j, j + Sums<Bits>::kVectors * F::lanes);
+}
+
+// f g + h ones, for blocks on the diagonal.
+template <int Bits>
+auto product_and(Left<Bits> f, Right<Bits> g, Left<Bits> h, Right<Bits> ones) {
+    return [=](Block block, Sums<Bits>& sums, int i, int j) {
+        triangular(sums, f, g, i, j, block.row, block.row + block.size);
+        add_multiple(sums, h, ones, i, j);
+    };
+}
+
+// The same where h is a multiple of the identity, too.
+template <int Bits>
+auto product_and_ones(Left<Bits> f, Right<Bits> g, Left<Bits> h, Right<Bits> ones) {
+    return [=](Block block, Sums<Bits>& sums, int i, int j) {
+        triangular(sums, f, g, i, j, block.row, block.row + block.size);
+        if (i / kBlock == j / kBlock) add_multiple(sums, h, ones, i, j);
+    };
 }
 
 }  // namespace neumann_tril::NT_ISA
