@@ -1,5 +1,5 @@
-// Where the chunk matrices of contiguous tensors lie; python/neumann_tril/native.py does the same
-// for tensors of any strides.
+// Where the chunk matrices of contiguous tensors lie; python/neumann_tril/native/structures.py does
+// the same for tensors of any strides.
 #include <algorithm>
 
 #include "neumann_tril.h"

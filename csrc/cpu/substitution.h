@@ -6,17 +6,19 @@
 //             for r in block: x[r] -= A[r, i:r] x[i:r]            (x[r] unit lower triangular)
 //
 // An entry is the sum of -A[i,k] X[k,j], k ascending, cut into blocks of k that are summed on their
-// own and then added: a few roundings of the entry's size instead of one for every k. The cuts
-// are multiples of sum_block, whatever R, the vector length or the chunk's valid rows.
+// own and then added: a few roundings of the entry's size instead of one for every k. Where tokens
+// resemble each other the terms cancel one by one, and a sum begun too near the diagonal is larger
+// than what it leads to: the first sum of a column holds its own block and the whole next one. The
+// cuts are multiples of sum_block, whatever R, the vector length or the chunk's valid rows.
 #pragma once
 
 #include "tiles.h"
 
 namespace neumann_tril::NT_ISA {
 
-// Terms of a block, by chunk size: short ones help easy matrices most; in hard ones, where the
-// terms cancel one by one, long ones do.
-constexpr int sum_block(int chunk_size) { return chunk_size <= 64 ? 16 : 32; }
+// Terms of a block, by the order n of the matrix: a quarter of it, in whole register blocks.
+constexpr int sum_block(int n) { return (n + 31) / 32 * 8; }
+static_assert(8 % kRows == 0, "a cut lies between register blocks");
 
 // rows = s, or rows += s if they hold a sum already; s = 0.
 template <class T, int R>
@@ -33,6 +35,25 @@ inline void add_block(Strip<T, R>& s, T* rows, ptrdiff_t row_stride, bool summed
     s = zero_strip<T, R>();
 }
 
+// add_block() of the panel's first columns alone; the sums of the others go on.
+template <class T, int R>
+inline void add_columns(Strip<T, R>& s, T* rows, ptrdiff_t row_stride, bool summed, int columns) {
+    constexpr int lanes = Vec<T>::lanes;
+    const T* first = reinterpret_cast<const T*>(kDiagonal<T>.keep) + kPanel<T> - columns;
+    const T* others = first + kPanel<T>;
+    const Vec<T> zero = broadcast(T(0));
+    Strip<T, R> ended = s;
+    NT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        NT_UNROLL
+        for (int v = 0; v < kVectors<T>; ++v) {
+            ended.v[r][v] = mask(s.v[r][v], load(first + v * lanes), zero);
+            s.v[r][v] = mask(s.v[r][v], load(others + v * lanes), zero);
+        }
+    }
+    add_block(ended, rows, row_stride, summed);
+}
+
 // Solves rows [i, i + R) of X; row r of the block of A is a[r * a_row], R divides i.
 template <class T, int R>
 inline void solve_rows(const T* a, ptrdiff_t a_row, Tiles<T> x, int i, int block) {
@@ -42,9 +63,14 @@ inline void solve_rows(const T* a, ptrdiff_t a_row, Tiles<T> x, int i, int block
         T* rows = panel + i * x.row_stride;
         Strip<T, R> s = zero_strip<T, R>();
         int begin = j;
-        for (int end = (j / block + 1) * block; end <= i; begin = end, end += block) {
+        for (int end = (j / block + 2) * block; end <= i; begin = end, end += block) {
             add_product<-1>(s, a, a_row, panel, x.row_stride, begin, end);
-            add_block(s, rows, x.row_stride, begin > j);
+            const int columns = end - block - j;  // those whose first sum has ended
+            if (columns < kPanel<T>) {
+                add_columns(s, rows, x.row_stride, begin > j, columns);
+            } else {
+                add_block(s, rows, x.row_stride, begin > j);
+            }
         }
         add_product<-1>(s, a, a_row, panel, x.row_stride, begin, i);
         const bool summed = begin > j;

@@ -1,7 +1,7 @@
 /*
  * The C API of the quantised inverse: every intermediate of a plan is a matrix of integer codes of
  * 8 or 16 bits, and every product an exact integer sum. Plain C. The meaning, to the bit, is that
- * of python/neumann_tril/quant/reference.py.
+ * of python/neumann_tril/grids/reference.py.
  */
 #ifndef NEUMANN_TRIL_QUANT_H
 #define NEUMANN_TRIL_QUANT_H

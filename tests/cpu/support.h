@@ -207,16 +207,16 @@ Matrix<T> combine(const Matrix<T>& a, T factor, const Matrix<T>& b) {
 }
 
 // The inverse of I + A by row substitution, as each step of the kernels rounds it: the terms of an
-// entry in blocks that are summed on their own.
+// entry in blocks that are summed on their own, the column's own block with the next one.
 template <class T>
 Matrix<T> substitute(const Matrix<T>& a, bool fused) {
-    const int block = a.n <= 64 ? 16 : 32;
+    const int block = (a.n + 31) / 32 * 8;
     Matrix<T> x(a.n);
     for (int i = 0; i < a.n; ++i) {
         for (int j = 0; j < i; ++j) {
             T total = 0, sum = 0;
             for (int k = j; k < i; ++k) {
-                if (k % block == 0) {
+                if (k % block == 0 && k / block > j / block + 1) {
                     total += sum;
                     sum = 0;
                 }

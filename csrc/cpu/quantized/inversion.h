@@ -1,4 +1,4 @@
-// The quantised inverse: quant/reference.py, to the bit.
+// The quantised inverse: grids/reference.py, to the bit.
 //
 //     A    codes of -A (of -M = -(I + A) where a residual is formed), a = rint(A a_inverse)
 //     X    band_w((I + A)^-1) of every leaf, in float32;  codes x = rint(X n)
