@@ -231,17 +231,17 @@ class ImageOfA {
 };
 
 // The identity that the cube multiplies by, once for a core.
-template <typename T>
+template <typename T, int32_t C>
 __aicore__ inline void StoreIdentity(const AscendC::GlobalTensor<uint16_t>& workspace,
                                      const AscendC::LocalTensor<uint16_t>& identity) {
-    AscendC::Duplicate<uint16_t>(identity, 0, kIdentity);
+    AscendC::Duplicate<uint16_t>(identity, 0, kIdentityUsed<C>);
     AscendC::PipeBarrier<PIPE_V>();
     for (int32_t r = 0; r < 16; ++r) {
-        FillLanes(identity[r * 16], kOne<T>, r, 1, 4, 5 * 16);
+        FillLanes(identity[r * 16], kOne<T>, r, 1, C < 64 ? 2 : 4, 5 * 16);
     }
     AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
     AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-    AscendC::DataCopy(workspace, identity, AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
+    AscendC::DataCopy(workspace, identity, AscendC::DataCopyParams{1, kIdentityUsed<C> / 16, 0, 0});
     AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
     AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);
 }

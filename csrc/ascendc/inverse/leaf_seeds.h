@@ -120,7 +120,7 @@ class LeafSeedStage {
         }
         images_.Prepare();
         if (task_.cube != 0 && side_ == 0) {
-            StoreIdentity<T>(workspace_, Ub<uint16_t>(Buffers::kF, kIdentity));
+            StoreIdentity<T, C>(workspace_, Ub<uint16_t>(Buffers::kF, kIdentity));
         }
     }
 

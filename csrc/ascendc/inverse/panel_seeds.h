@@ -178,7 +178,7 @@ class PanelSeedStage {
         if constexpr (Buffers::kHasImages) {
             Images().Prepare();
             if (task_.cube != 0 && side_ == 0) {
-                StoreIdentity<T>(workspace_, Ub<uint16_t>(Buffers::kF, kIdentity));
+                StoreIdentity<T, C>(workspace_, Ub<uint16_t>(Buffers::kF, kIdentity));
             }
         }
         for (int32_t j = 0; j < ring_.Rounds(); ++j) {

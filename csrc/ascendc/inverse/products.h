@@ -81,7 +81,7 @@ class ProductStage {
         ring_.Arrive(unit);
         if (unit == 0) {
             AscendC::DataCopy(L1(Buffers::kIdentityL1, kIdentity), workspace_,
-                              AscendC::DataCopyParams{1, kIdentity / 16, 0, 0});
+                              AscendC::DataCopyParams{1, kIdentityUsed<C> / 16, 0, 0});
         }
         BeginArrival(unit, Inputs());
         const auto images = workspace_[kIdentity + ring_.PlaceOf(unit) * 2 * kImage<C>];

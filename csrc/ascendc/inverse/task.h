@@ -25,7 +25,10 @@ struct InverseTask {
 // Elements of an image: the matrices of a unit, one below the other, as fractals column by column.
 template <int32_t C>
 constexpr int32_t kImage = kUnitRows * C;
+// An identity of 64 x 64, of which small blocks use nine fractals.
 constexpr int32_t kIdentity = 64 * 64;
+template <int32_t C>
+constexpr int32_t kIdentityUsed = C < 64 ? 9 * 256 : kIdentity;
 
 // A round of a vector core: eight leaves, or 16 where units are small.
 NT_SHARED constexpr int32_t RoundUnits(int32_t chunk_size, int32_t leaf) {
