@@ -1,6 +1,7 @@
 // Matrix API: DataCopy to and from L1, Fill, LoadData, Mmad, Fixpipe.
 #pragma once
 
+#include "ascendc/atomic.h"
 #include "ascendc/sync.h"
 #include "cube/cube.h"
 
