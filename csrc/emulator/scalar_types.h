@@ -2,7 +2,8 @@
 //
 // `half` and `bfloat16_t` are compiler types on the device, hence the global namespace. `half`
 // converts implicitly from and to the built-in types, as it does there; `bfloat16_t` has no scalar
-// arithmetic on dav-2201, so its conversions are explicit (ToFloat, ToBfloat16).
+// arithmetic on dav-2201, so its conversions are explicit (ToFloat, ToBfloat16), but for that from
+// an integer.
 #pragma once
 
 #include <algorithm>
@@ -162,6 +163,18 @@ inline float float_of_bfloat16_bits(uint16_t bits) {
     return bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
 
+// What is to be rounded to half or bfloat16: a value that a float may not hold goes through
+// round-to-odd, so that the second rounding is the only one that counts.
+template <typename T>
+float float_before(T value) {
+    if constexpr (std::is_same_v<T, float> || sizeof(T) <= 2) {
+        return static_cast<float>(value);
+    } else {
+        return static_cast<float>(round_to_format<long double>(static_cast<long double>(value),
+                                                               kFloatFormat, RoundMode::CAST_ODD));
+    }
+}
+
 }  // namespace emulator
 
 // IEEE 754 binary16. Arithmetic forms the result in float and rounds it to nearest even, which
@@ -171,7 +184,8 @@ struct half {
 
     half() = default;
     template <typename T, typename = std::enable_if_t<std::is_arithmetic_v<T>>>
-    constexpr half(T value) : bits(round_to_bits(value)) {}  // NOLINT: implicit, as on the device
+    constexpr half(T value)  // NOLINT: implicit, as on the device
+        : bits(emulator::half_bits(emulator::float_before(value))) {}
     operator float() const { return emulator::float_of_half_bits(bits); }
 
     static half from_bits(uint16_t bits) {
@@ -185,20 +199,6 @@ struct half {
     half& operator-=(float other) { return *this = half(float(*this) - other); }
     half& operator*=(float other) { return *this = half(float(*this) * other); }
     half& operator/=(float other) { return *this = half(float(*this) / other); }
-
-  private:
-    template <typename T>
-    static uint16_t round_to_bits(T value) {
-        // Wider sources go through round-to-odd, so that the second rounding is the only one that
-        // counts.
-        if constexpr (std::is_same_v<T, float> || sizeof(T) <= 2) {
-            return emulator::half_bits(static_cast<float>(value));
-        } else {
-            using namespace emulator;
-            return half_bits(static_cast<float>(round_to_format<long double>(
-                static_cast<long double>(value), kFloatFormat, RoundMode::CAST_ODD)));
-        }
-    }
 };
 
 // Templates that take exactly two halves: mixed operands then use the built-in float operators.
@@ -219,6 +219,9 @@ struct bfloat16_t {
 
     bfloat16_t() = default;
     explicit bfloat16_t(float value) : bits(emulator::bfloat16_bits(value)) {}
+    template <typename T, typename = std::enable_if_t<std::is_integral_v<T>>>
+    constexpr bfloat16_t(T value)  // NOLINT: implicit, aggregates are initialised from 0
+        : bits(emulator::bfloat16_bits(emulator::float_before(value))) {}
     explicit operator float() const { return emulator::float_of_bfloat16_bits(bits); }
 
     static bfloat16_t from_bits(uint16_t bits) {

@@ -109,7 +109,7 @@ void Instruction::touch_run(const View& view, uint64_t offset, uint64_t count, b
         gm_lines_ += (offset + count - 1) / 512 - offset / 512 + 1;
     }
     if (core_.machine.options().checks) {
-        if (!write && use) {
+        if ((!write && use) || access_.atomic) {
             const uint64_t hole = memory.first_unwritten(offset, count);
             if (hole != count) {
                 fail(site_, "%s reads byte %llu of %s (%s), which nothing has written", name_,
@@ -133,6 +133,12 @@ void Instruction::touch_run(const View& view, uint64_t offset, uint64_t count, b
         }
     }
     if (write && !use) memory.mark_written(offset, count);
+}
+
+void Instruction::adds_to(const View& view, const Region& region) {
+    access_.atomic = true;
+    touch(view, region, true, false);
+    access_.atomic = false;
 }
 
 void Instruction::copy_raw(const View& dst, uint64_t to, const View& src, uint64_t from,

@@ -41,6 +41,8 @@ class Instruction {
     void writes(const View& view, const Region& region) { touch(view, region, true, false); }
     // As writes, but the caller copies the written-map itself (copies of reads_raw data).
     void writes_raw(const View& view, const Region& region) { touch(view, region, true, true); }
+    // An atomic addition to what is there: written before, and in any order with other additions.
+    void adds_to(const View& view, const Region& region);
     // reads or reads_raw.
     void reads_if(bool use, const View& view, const Region& region) {
         touch(view, region, false, use);

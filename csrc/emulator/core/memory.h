@@ -36,6 +36,7 @@ struct Access {
     bool write = false;
     // The hardware keeps order with later instructions of the same pipe (large Mmad).
     bool self_ordered = false;
+    bool atomic = false;     // an addition in memory: such writes may come in any order
     bool unit_flag = false;  // ordered between M and FIX by the unit flag
     uint32_t site = 0;       // index into the machine's site table
 };

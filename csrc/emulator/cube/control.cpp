@@ -1,5 +1,6 @@
 // Positions, block indices and core state: the parts of the API that touch no data.
 #include "ascendc/sync.h"
+#include "cube/atomic.h"
 
 namespace emulator {
 
@@ -53,7 +54,10 @@ void require_field(const char* instruction, const char* field, int64_t value, in
     }
 }
 
-void init_soc_state(Site) { current_core().soc_state_initialised = true; }
+void init_soc_state(Site) {
+    current_core().soc_state_initialised = true;
+    disable_dma_atomic();
+}
 
 int64_t block_index() {
     const Core& core = current_core();

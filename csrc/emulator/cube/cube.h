@@ -43,6 +43,19 @@ struct Load3D {
     uint32_t dst_stride = 0;  // fractals between K blocks of the destination; 0: dense
 };
 void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& params, Site site);
+// The registers that describe the image, and what lies around it. A call sets them first, unless
+// its template arguments say that they are set.
+struct Load3DState {
+    struct Image {
+        bool set = false;
+        uint32_t height = 0, width = 0;
+        uint8_t pads[4] = {};
+    };
+    Image images[2];  // left, right
+    uint64_t pad_value = 0;
+};
+void set_fmatrix(uint32_t height, uint32_t width, const uint8_t pads[4], bool right, Site site);
+void take_load_3d_state(Load3D& call, bool right, Site site);
 
 // --- mmad.cpp. bias: nullptr, or an operand in BT (or L0C).
 void mmad(const LocalOperand& c, const LocalOperand& a, const LocalOperand& b,

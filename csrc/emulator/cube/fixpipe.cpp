@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cube/atomic.h"
 #include "cube/cube.h"
 
 namespace emulator {
@@ -280,18 +281,22 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
         const uint32_t inside = bytes_out ? column % 32 : column % width;
         return block * call.dst_stride + (row * uint64_t{width} + inside) * out;
     };
+    const bool adds = leaves && stores_add(dst_type, site);
+    const auto writes = [&](const Region& region) {
+        adds ? fix.adds_to(to, region) : fix.writes(to, region);
+    };
     for (uint32_t matrix = 0; matrix < call.count; ++matrix) {
         const auto stride = static_cast<int64_t>(call.dst_stride * out);
         if (call.layout == CO2Layout::ROW_MAJOR) {
-            fix.writes(to, {place(matrix, 0, 0), call.n * out, call.m, stride});
+            writes({place(matrix, 0, 0), call.n * out, call.m, stride});
         } else if (call.layout == CO2Layout::COLUMN_MAJOR) {
-            fix.writes(to, {place(matrix, 0, 0), call.m * out, call.n, stride});
+            writes({place(matrix, 0, 0), call.m * out, call.n, stride});
         } else {
             for (uint32_t column = 0; column < call.n;) {
                 const uint32_t width = call.channel_split             ? 8
                                        : bytes_out && column < merged ? 32
                                                                       : 16;
-                fix.writes(to, {place(0, 0, column), width * out * call.m});
+                writes({place(0, 0, column), width * out * call.m});
                 column += width;
             }
         }
@@ -305,7 +310,13 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
                 const uint32_t result =
                     convert(bits, mode, scales[column], call.relu, core.saturate);
                 const uint64_t target = place(matrix, row, column);
-                std::memcpy(to.data(target), &result, out);
+                uint8_t element[4];
+                std::memcpy(element, &result, 4);
+                if (adds) {
+                    add_elements(dst_type, to.data(target), element, out);
+                } else {
+                    std::memcpy(to.data(target), element, out);
+                }
                 if (!leaves) std::memset(to.written(target), from.written(source)[0], out);
             }
         }

@@ -36,8 +36,6 @@ struct Layout {
 
 void check(const Load3D& p, uint32_t c0, Site site) {
     const char* name = "LoadData 3D";
-    require_field(name, "l1H", p.height, 0, 32767, site);
-    require_field(name, "l1W", p.width, 0, 32767, site);
     require_field(name, "mStartPt", p.m_start, 0, 32767, site);
     require_field(name, "strideW", p.stride_w, 0, 63, site);
     require_field(name, "strideH", p.stride_h, 0, 63, site);
@@ -50,6 +48,26 @@ void check(const Load3D& p, uint32_t c0, Site site) {
 }
 
 }  // namespace
+
+void set_fmatrix(uint32_t height, uint32_t width, const uint8_t pads[4], bool right, Site site) {
+    require_field("LoadData 3D", "l1H", height, 0, 32767, site);
+    require_field("LoadData 3D", "l1W", width, 0, 32767, site);
+    Load3DState::Image& image = current_core().state<Load3DState>().images[right];
+    image = {true, height, width, {pads[0], pads[1], pads[2], pads[3]}};
+}
+
+void take_load_3d_state(Load3D& call, bool right, Site site) {
+    const Load3DState& state = current_core().state<Load3DState>();
+    const Load3DState::Image& image = state.images[right];
+    if (!image.set) {
+        fail(site, "LoadData 3D with isSetFMatrix = false: SetFmatrix of FMATRIX_%s comes first",
+             right ? "RIGHT" : "LEFT");
+    }
+    call.height = image.height;
+    call.width = image.width;
+    std::memcpy(call.pads, image.pads, sizeof(call.pads));
+    call.pad_value = state.pad_value;
+}
 
 void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& p, Site site) {
     const uint32_t size = size_of(src.type), c0 = 32 / size;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cube/atomic.h"
 #include "cube/cube.h"
 
 namespace emulator {
@@ -82,13 +83,7 @@ void copy_local_to_gm(const GlobalOperand& dst, const LocalOperand& src,
     const View to = view_of(dst, "dst", site);
     const Pieces pieces(params);
     Instruction copy(PIPE_MTE3, "DataCopy", site);
-    // Blocks of which only the first elements were computed may leave: the rest stays unwritten.
-    const bool strict = copy.core().machine.options().strict;
-    copy.reads_if(strict, from, pieces.in_source());
-    copy.writes_raw(to, pieces.in_destination());
-    for (uint32_t i = 0; i < params.blockCount; ++i) {
-        Instruction::copy_raw(to, i * pieces.dst_pitch, from, i * pieces.src_pitch, pieces.run);
-    }
+    store_runs(copy, to, pieces.in_destination(), from, pieces.in_source(), dst.type);
     copy.issue(0, 0);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ascendc/params.h"
+#include "cube/atomic.h"
 #include "vector/call.h"
 #include "vector/params.h"
 
@@ -100,18 +101,7 @@ inline void copy_pad_out(const GlobalOperand& dst, const LocalOperand& src, cons
     Instruction copy(PIPE_MTE3, "DataCopyPad", site);
     const Region runs{0, g.length, g.count, static_cast<int64_t>(src_pitch)};
     const Region targets{0, g.length, g.count, dst_pitch};
-    // Bytes that nothing has written may leave the chip as such, unless the launch is strict.
-    const bool strict = copy.core().machine.options().strict;
-    strict ? copy.reads(from, runs) : copy.reads_raw(from, runs);
-    strict ? copy.writes(to, targets) : copy.writes_raw(to, targets);
-    for (uint32_t i = 0; i < g.count; ++i) {
-        const uint64_t at = static_cast<uint64_t>(static_cast<int64_t>(i) * dst_pitch);
-        if (strict) {
-            std::memcpy(to.data(at), from.data(i * src_pitch), g.length);
-        } else {
-            Instruction::copy_raw(to, at, from, i * src_pitch, g.length);
-        }
-    }
+    store_runs(copy, to, targets, from, runs, dst.type);
     copy.issue(0, 0);
 }
 

@@ -1,6 +1,7 @@
 // Matrix API: DataCopy to and from L1, Fill, LoadData, Mmad, Fixpipe.
 #pragma once
 
+#include "ascendc/atomic.h"
 #include "ascendc/sync.h"
 #include "cube/cube.h"
 
@@ -102,10 +103,28 @@ inline void LoadDataWithTranspose(const LocalTensor<T>& dst, const LocalTensor<T
     emulator::load_transposed_v2(dst.operand(), src.operand(), params, site);
 }
 
+struct IsResetLoad3dConfig {
+    bool isSetFMatrix = true;
+    bool isSetPadding = true;
+};
+inline constexpr IsResetLoad3dConfig IS_RESER_LOAD3D_DEFAULT_CONFIG = {true, true};
+inline void SetFmatrix(uint16_t l1H, uint16_t l1W, const uint8_t padList[4],
+                       const FmatrixMode& mode, Site site = Site::here()) {
+    emulator::set_fmatrix(l1H, l1W, padList, mode == FmatrixMode::FMATRIX_RIGHT, site);
+}
 template <typename T>
+inline void SetLoadDataPaddingValue(const T padValue) {
+    auto& state = emulator::current_core().state<emulator::Load3DState>();
+    state.pad_value = 0;
+    __builtin_memcpy(&state.pad_value, &padValue, sizeof(T));
+}
+
+template <const IsResetLoad3dConfig& config, typename T>
 inline emulator::Load3D emulator_load_3d(const LoadData3DParamsV2<T>& p, Site site) {
-    if (p.enSmallK || p.fMatrixCtrl) {
-        emulator::fail(site, "LoadData 3D: enSmallK and fMatrixCtrl are not supported");
+    if (p.enSmallK || (config.isSetFMatrix && p.fMatrixCtrl)) {
+        emulator::fail(site,
+                       "LoadData 3D: enSmallK, and fMatrixCtrl without SetFmatrix, are not "
+                       "supported");
     }
     emulator::Load3D call{};
     for (int i = 0; i < 4; ++i) call.pads[i] = p.padList[i];
@@ -123,21 +142,17 @@ inline emulator::Load3D emulator_load_3d(const LoadData3DParamsV2<T>& p, Site si
     call.dilation_w = p.dilationFilterW;
     call.dilation_h = p.dilationFilterH;
     call.transpose = p.enTranspose;
-    const T pad = p.padValue;
-    __builtin_memcpy(&call.pad_value, &pad, sizeof(T));
+    if constexpr (config.isSetPadding) SetLoadDataPaddingValue<T>(p.padValue);
+    if constexpr (config.isSetFMatrix) {
+        emulator::set_fmatrix(call.height, call.width, call.pads, false, site);
+    }
+    emulator::take_load_3d_state(call, p.fMatrixCtrl, site);
     return call;
 }
-struct IsResetLoad3dConfig {
-    bool isSetFMatrix = true;
-    bool isSetPadding = true;
-};
-inline constexpr IsResetLoad3dConfig IS_RESER_LOAD3D_DEFAULT_CONFIG = {true, true};
 template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAULT_CONFIG>
 inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
-    static_assert(config.isSetFMatrix && config.isSetPadding,
-                  "LoadData 3D with SetFmatrix or SetLoadDataPaddingValue is not modelled");
-    emulator::load_3d(dst.operand(), src.operand(), emulator_load_3d(params, site), site);
+    emulator::load_3d(dst.operand(), src.operand(), emulator_load_3d<config>(params, site), site);
 }
 #if __NPU_ARCH__ == 3510
 struct LoadDataRepeatParamWithStride {
@@ -156,7 +171,7 @@ template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAUL
 inline void LoadDataWithStride(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                                const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
     const auto& repeat = emulator::current_core().state<LoadDataRepeatParamWithStride>();
-    emulator::Load3D call = emulator_load_3d(params, site);
+    emulator::Load3D call = emulator_load_3d<config>(params, site);
     if (repeat.repeatTime != 1) {
         emulator::fail(site, "LoadDataWithStride: repeatTime %u is not modelled",
                        unsigned{repeat.repeatTime});

@@ -33,11 +33,13 @@
 
 #define GM_ADDR __gm__ uint8_t*
 
-// Used as `if ASCEND_IS_AIC { ... }`.
-#define ASCEND_IS_AIC (::emulator::runs_on_cube())
-#define ASCEND_IS_AIV (!::emulator::runs_on_cube())
-#define ASCEND_IS_NOT_AIC (!::emulator::runs_on_cube())
-#define ASCEND_IS_NOT_AIV (::emulator::runs_on_cube())
+#define __forceinline__ inline
+#ifndef likely
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#endif
+#ifndef unlikely
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+#endif
 
 // Markers of the custom-operator build; a launch states its kernel type itself.
 #define KERNEL_TASK_TYPE(key, value)
@@ -45,9 +47,34 @@
 #define REGISTER_TILING_DEFAULT(tiling)
 #define ENABLE_DETERMINISTIC()
 
+namespace AscendC {
+inline constexpr int32_t MIX = 0, AIC = 1, AIV = 2;
+}
+
 namespace emulator {
 bool runs_on_cube();
-}
+struct CoreType {
+    operator int32_t() const { return runs_on_cube() ? AscendC::AIC : AscendC::AIV; }
+};
+}  // namespace emulator
+
+// The core type: a constant where the source is compiled for one of them, as the device compiler
+// does; else that of the running core. The branches are used as `if ASCEND_IS_AIC { ... }`.
+#if defined(__DAV_CUBE__) || defined(__DAV_VEC__)
+#ifdef __DAV_CUBE__
+inline constexpr int32_t g_coreType = AscendC::AIC;
+#else
+inline constexpr int32_t g_coreType = AscendC::AIV;
+#endif
+#define EMULATOR_IF_CORE constexpr
+#else
+inline constexpr emulator::CoreType g_coreType;
+#define EMULATOR_IF_CORE
+#endif
+#define ASCEND_IS_AIC EMULATOR_IF_CORE(g_coreType == AscendC::AIC)
+#define ASCEND_IS_AIV EMULATOR_IF_CORE(g_coreType == AscendC::AIV)
+#define ASCEND_IS_NOT_AIC EMULATOR_IF_CORE(g_coreType != AscendC::AIC)
+#define ASCEND_IS_NOT_AIV EMULATOR_IF_CORE(g_coreType != AscendC::AIV)
 
 enum event_t : uint8_t {
     EVENT_ID0 = 0,

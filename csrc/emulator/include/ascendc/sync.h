@@ -12,6 +12,11 @@ int64_t sub_block_count();
 int64_t task_ratio();
 }  // namespace emulator
 
+// The compiler's form of PipeBarrier.
+inline void pipe_barrier(pipe_t pipe, emulator::Site site = emulator::Site::here()) {
+    emulator::current_core().barrier(pipe, site);
+}
+
 namespace AscendC {
 
 inline void InitSocState(emulator::Site site = emulator::Site::here()) {
@@ -33,6 +38,13 @@ inline void WaitFlag(int32_t event_id, emulator::Site site = emulator::Site::her
 template <pipe_t pipe>
 inline void PipeBarrier(emulator::Site site = emulator::Site::here()) {
     emulator::current_core().barrier(pipe, site);
+}
+
+// The user's part of the workspace. A launch passes nothing else: there is no system part to skip.
+inline __gm__ uint8_t* GetUserWorkspace(__gm__ uint8_t* workspace,
+                                        emulator::Site site = emulator::Site::here()) {
+    if (workspace == nullptr) emulator::fail(site, "GetUserWorkspace: workspace is nullptr");
+    return workspace;
 }
 
 template <pipe_t from, pipe_t to>

@@ -7,6 +7,14 @@
 
 namespace AscendC {
 
+// A piece of a local buffer, in bytes.
+struct TBuffAddr {
+    uint32_t dataLen = 0;
+    uint32_t bufferAddr = 0;
+    void* bufferHandle = nullptr;
+    uint8_t logicPos = static_cast<uint8_t>(TPosition::MAX);
+};
+
 template <typename T>
 class LocalTensor {
   public:
@@ -71,6 +79,11 @@ class LocalTensor {
     int32_t GetPosition() const { return static_cast<int32_t>(position_); }
     uint32_t GetSize() const { return count_; }
     uint32_t GetLength() const { return static_cast<uint32_t>(count_ * sizeof(T)); }
+    void SetAddr(const TBuffAddr& piece) {
+        position_ = static_cast<TPosition>(piece.logicPos);
+        address_ = piece.bufferAddr;
+        count_ = static_cast<uint32_t>(piece.dataLen / sizeof(T));
+    }
     void SetSize(uint32_t count) { count_ = count; }
     void SetBufferLen(uint32_t count) { count_ = count; }
     void SetUserTag(int32_t tag) { tag_ = tag; }

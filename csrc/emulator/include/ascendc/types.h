@@ -8,6 +8,8 @@
 #include "ascendc/qualifiers.h"
 #include "scalar_types.h"
 
+using float32_t = float;
+
 namespace AscendC {
 
 enum class TPosition : uint8_t {
