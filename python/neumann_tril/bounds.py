@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .context import own_context
 from .norms import accumulator, error_bound, operand
 from .plan import Plan
 
 __all__ = ["error_bound", "error_envelope"]
 
 
+@own_context
 def error_envelope(A: Tensor, plan: Plan, compute_dtype: Any = "float64") -> Tensor:
     """A bound on every entry of ``|X - (I + A)^-1|`` for this A.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .context import own_context
 from .plan import Plan, plan_for
 
 __all__ = [
@@ -55,6 +56,7 @@ class _Arithmetic:
         return self.fl(c + self.q(p) @ self.q(q))
 
 
+@own_context
 def inverse(
     A: Tensor, plan: str | Plan = "exact", compute_dtype: torch.dtype | None = None
 ) -> Tensor:
@@ -130,6 +132,7 @@ def _leaf(a: Tensor, plan: Plan, arithmetic: _Arithmetic) -> Tensor:
     return x
 
 
+@own_context
 def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.float64) -> Tensor:
     """The entries ``0 <= i - j <= bandwidth`` of ``(I + a)^-1``, zero elsewhere.
 
@@ -151,6 +154,7 @@ def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.floa
     return x.double()
 
 
+@own_context
 def forward_substitution(A: Tensor, compute_dtype: torch.dtype = torch.float32) -> Tensor:
     """Row by row ``x_i = e_i - A[i, :i] X[:i]``, X kept in ``compute_dtype``.
 
@@ -179,6 +183,7 @@ def _doubled(a: Tensor, arithmetic: _Arithmetic) -> Tensor:
     return x
 
 
+@own_context
 def chunk_doubling(A: Tensor, compute_dtype: torch.dtype = torch.float16) -> Tensor:
     """Doubling over the whole chunk: ``(I - A)(I + A^2)(I + A^4)...``; the powers of A overflow.
 
@@ -189,6 +194,7 @@ def chunk_doubling(A: Tensor, compute_dtype: torch.dtype = torch.float16) -> Ten
     return x.to(arithmetic.accumulator)
 
 
+@own_context
 def block_doubling(A: Tensor, compute_dtype: torch.dtype = torch.float16) -> Tensor:
     """Doubling in 16-blocks, then ``X21 = -X22 A21 X11``: what the fast NPU implementations ship.
 

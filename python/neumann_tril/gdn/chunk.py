@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..context import own_context
 from ..ops import inverse
 from ..plan import Plan, check_chunk_size
 from .inputs import check, l2norm
@@ -34,6 +35,7 @@ _SEGMENT = {"cpu": 2**19}
 _SEGMENT_ELSEWHERE = 2**26
 
 
+@own_context
 def chunk_gated_delta_rule(
     q: Tensor,
     k: Tensor,

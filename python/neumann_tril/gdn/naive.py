@@ -7,9 +7,11 @@ import itertools
 import torch
 from torch import Tensor
 
+from ..context import own_context
 from .inputs import check, l2norm
 
 
+@own_context
 def naive_recurrent_gated_delta_rule(
     q: Tensor,
     k: Tensor,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..backends import BACKENDS, BackendError, Resolved, rejection, resolve
+from ..context import own_context
 from ..plan import Plan
 from .floating import request_for
 from .tensors import check_tensor
@@ -39,6 +40,7 @@ class Explanation:
         return "\n".join(head + [f"not {name}: {reason}" for name, reason in self.others.items()])
 
 
+@own_context
 def explain(
     A: Tensor,
     plan: str | Plan = "exact",

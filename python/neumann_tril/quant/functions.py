@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..context import own_context
 from ..grids import CODES, QuantPlan
 from ..grids.matrices import check_dense, groups_of, scale_shape
 from ..grids.reference import codes_of
@@ -91,6 +92,7 @@ def _returned(
     return (result, saturated[0]) if return_saturated else result
 
 
+@own_context
 def inverse_quantized(
     A: Tensor,
     qplan: QuantPlan,
@@ -132,6 +134,7 @@ def inverse_quantized(
     return _returned(found, return_saturated)
 
 
+@own_context
 def solve_tril_quantized(
     A: Tensor,
     qplan: QuantPlan,
@@ -160,6 +163,7 @@ def solve_tril_quantized(
     return _returned(found, return_saturated)
 
 
+@own_context
 def quantize(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> Quantized:
     """Codes of A (..., C, C) on the plan's grid, as :func:`inverse_quantized` takes them.
 
