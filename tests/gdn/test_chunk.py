@@ -190,6 +190,49 @@ def test_no_tokens() -> None:
     assert final is not None and torch.equal(final, state)
 
 
+@pytest.mark.parametrize("rule", [chunk_gated_delta_rule, naive_recurrent_gated_delta_rule])
+@pytest.mark.parametrize("result", [0, 1])
+@pytest.mark.parametrize(
+    ("length", "bounds"), [(0, None), (0, [0]), (0, [0, 0]), (7, [0, 0, 0]), (7, [0])]
+)
+def test_no_tokens_have_gradients_of_zeros(
+    rule: Any, result: int, length: int, bounds: list[int] | None
+) -> None:
+    """A rank without tokens that had none would stall those it shares gradients with."""
+    count = 1 if bounds is None else len(bounds) - 1
+    inputs = {**draw(length), "initial_state": torch.randn(count, 2, 16, 24)}
+    inputs["v"][:] = math.nan  # rows of no sequence
+    leaves = {name: x.requires_grad_() for name, x in inputs.items()}
+    found = rule(
+        **leaves,
+        output_final_state=True,
+        cu_seqlens=None if bounds is None else torch.tensor(bounds),
+    )
+    assert not found[0].any() and torch.equal(found[1], leaves["initial_state"])
+    found[result].sum().backward()
+    for name, x in leaves.items():
+        assert x.grad is not None, name
+        expected = 1.0 if name == "initial_state" and result == 1 else 0.0
+        assert torch.equal(x.grad, torch.full_like(x, expected)), name
+
+
+@pytest.mark.parametrize("rule", [chunk_gated_delta_rule, naive_recurrent_gated_delta_rule])
+@pytest.mark.parametrize(("length", "bounds"), [(0, None), (7, [0, 0]), (7, [0, 0, 7])])
+def test_the_returned_state_is_the_calls_own(
+    rule: Any, length: int, bounds: list[int] | None
+) -> None:
+    state = torch.randn(1 if bounds is None else len(bounds) - 1, 2, 16, 24)
+    before = state.clone()
+    _, final = rule(
+        **draw(length),
+        initial_state=state,
+        output_final_state=True,
+        cu_seqlens=None if bounds is None else torch.tensor(bounds),
+    )
+    final.mul_(2)
+    assert torch.equal(state, before)
+
+
 @pytest.mark.parametrize("regime", ["qwen3-next rho 0.3", "qwen3-next rho 0.95"])
 def test_gates_of_a_real_layer(regime: str) -> None:
     """Decays down to e^-167 per token, betas near 1, correlated keys."""

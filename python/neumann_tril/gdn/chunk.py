@@ -86,7 +86,9 @@ def chunk_gated_delta_rule(
     x = check(q, k, v, g, beta, scale, initial_state, cu_seqlens)
     rule = _Rule(x.scale, use_qk_l2norm_in_kernel, chunk_size, plan, backend)
     tokens = (q, k, v, x.g, x.beta)
-    if x.bounds is None:
+    if x.empty:
+        o, state = x.without_tokens()
+    elif x.bounds is None:
         o, state = rule.sequences(x.state, *tokens)
     else:
         o, state = rule.packed(x.state, x.bounds, *tokens)
@@ -134,8 +136,6 @@ class _Rule:
         """Sequences of one length, from states (B, HV, K, V): o (B, T, HV, V) and the states."""
         q, _, v, _, _ = tokens
         batch, length, heads, value_size = v.shape
-        if not v.numel():
-            return v.new_zeros(v.shape, dtype=state.dtype), state
         size = self.chunk_size
         while not isinstance(self.plan, Plan) and size % 32 == 0 and length <= size // 2:
             size //= 2

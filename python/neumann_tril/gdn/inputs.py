@@ -30,6 +30,22 @@ class Inputs:
     bounds: list[int] | None
     dtype: torch.dtype
 
+    @property
+    def empty(self) -> bool:
+        """Whether no sequence has a token."""
+        return not self.v.numel() or (self.bounds is not None and not self.bounds[-1])
+
+    def without_tokens(self) -> tuple[Tensor, Tensor]:
+        """What an empty call returns: o of zeros, and the states as they were, in memory of their
+        own. Both have gradients, zeros, in every tensor: ranks without tokens wait for none."""
+        tensors = (self.q, self.k, self.v, self.g, self.beta, self.state)
+        nothing = [x[:0].reshape(-1).to(self.dtype) for x in tensors]
+        o, state = (
+            torch.cat([x.reshape(-1), *nothing]).view(x.shape)
+            for x in (self.v.new_zeros(self.v.shape, dtype=self.dtype), self.state)
+        )
+        return o, state
+
 
 def l2norm(x: Tensor, length: float = 1.0) -> Tensor:
     """Vectors of this length along the last dimension, with the 1e-6 of FLA and transformers."""
