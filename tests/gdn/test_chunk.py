@@ -356,6 +356,25 @@ def test_bad_arguments(name: str, value: Any, message: str) -> None:
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("rule", [chunk_gated_delta_rule, naive_recurrent_gated_delta_rule])
+@pytest.mark.parametrize("name", ["q", "k", "v", "g", "beta", "initial_state", "cu_seqlens"])
+def test_training_on_what_inference_mode_has_made(rule: Any, name: str) -> None:
+    inputs = {**draw(16, heads=1), "initial_state": torch.ones(1, 1, 16, 24)}
+    leaves = {n: x.requires_grad_() for n, x in inputs.items()}
+    if name == "cu_seqlens":
+        leaves[name] = torch.tensor([0, 16])
+    with torch.inference_mode():
+        made = leaves[name].detach().clone()
+
+    def gradients(given: Tensor) -> tuple[Tensor, ...]:
+        o, state = rule(**{**leaves, name: given}, output_final_state=True)
+        others = [x for n, x in leaves.items() if n not in (name, "cu_seqlens")]
+        return torch.autograd.grad(o.sum() + state.sum(), others)
+
+    for x, y in zip(gradients(made), gradients(leaves[name]), strict=True):
+        assert torch.equal(x, y)
+
+
 def test_packed_sequences_need_one_batch() -> None:
     with pytest.raises(ValueError, match="the batch of q must be 1"):
         chunk_gated_delta_rule(**draw(20, batch=2), cu_seqlens=torch.tensor([0, 20]))

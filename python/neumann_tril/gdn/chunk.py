@@ -85,7 +85,7 @@ def chunk_gated_delta_rule(
     check_chunk_size(chunk_size)
     x = check(q, k, v, g, beta, scale, initial_state, cu_seqlens)
     rule = _Rule(x.scale, use_qk_l2norm_in_kernel, chunk_size, plan, backend)
-    tokens = (q, k, v, x.g, x.beta)
+    tokens = (x.q, x.k, x.v, x.g, x.beta)
     if x.empty:
         o, state = x.without_tokens()
     elif x.bounds is None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..layout import check_packing, sequence_bounds
+from ..ops import savable
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -124,4 +125,5 @@ def check(
         initial_state = q.new_zeros(state_shape, dtype=dtype)
     _shape("initial_state", initial_state, "(N, HV, K, V)", state_shape)
     scale = key_size**-0.5 if scale is None else float(scale)
-    return Inputs(q, k, v, g, beta, scale, initial_state.to(dtype), bounds, dtype)
+    q, k, v, g, beta, state = map(savable, (q, k, v, g, beta, initial_state))
+    return Inputs(q, k, v, g, beta, scale, state.to(dtype), bounds, dtype)

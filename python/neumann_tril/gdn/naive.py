@@ -37,7 +37,7 @@ def naive_recurrent_gated_delta_rule(
     """
     x = check(q, k, v, g, beta, scale, initial_state, cu_seqlens, dtype)
     group = v.shape[2] // q.shape[2]
-    key, query, value, gate, strength = (y.to(x.dtype) for y in (k, q, v, x.g, beta))
+    key, query, value, gate, strength = (y.to(x.dtype) for y in (x.k, x.q, x.v, x.g, x.beta))
     if use_qk_l2norm_in_kernel:
         query, key = l2norm(query), l2norm(key)
     query = query.repeat_interleave(group, 2) * x.scale

@@ -3,7 +3,7 @@
 from .explanation import Explanation, explain
 from .floating import inverse, solve_tril
 from .quantized import INVERSE_QUANTIZED, SOLVE_TRIL_QUANTIZED
-from .tensors import check_tensor
+from .tensors import check_tensor, savable
 
 __all__ = [
     "INVERSE_QUANTIZED",
@@ -12,5 +12,6 @@ __all__ = [
     "check_tensor",
     "explain",
     "inverse",
+    "savable",
     "solve_tril",
 ]

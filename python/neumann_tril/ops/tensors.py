@@ -38,13 +38,18 @@ def input_gradient(X: Tensor, grad: Tensor) -> Tensor:
     return -torch.tril(transposed @ grad.to(dtype) @ transposed, -1)
 
 
+def savable(x: Tensor) -> Tensor:
+    """Outside inference_mode, a copy of what was made in it, which autograd refuses to keep."""
+    return x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
+
+
 def save(ctx: Any, inputs: tuple[Any, ...], output: Any, *others: Tensor | None) -> None:
     """Keep X, the output or the first of several, and ``others``, for the gradient in A, the first
     input; all else has none."""
     if isinstance(output, tuple):
         output, *rest = output
         ctx.mark_non_differentiable(*rest)
-    ctx.save_for_backward(output, *others)
+    ctx.save_for_backward(output, *(None if x is None else savable(x) for x in others))
     ctx.dtype, ctx.rest = inputs[0].dtype, (None,) * (len(inputs) - 1)
 
 
