@@ -21,7 +21,7 @@ BENCHMARKS = ROOT / "benchmarks"
 KERNELS = ROOT / "csrc" / "ascendc"
 
 PYTHON_LAYERS = (
-    ("errors", "torch_import", "context"),
+    ("errors", "torch_import", "context", "arguments"),
     ("norms", "layout", "testing"),
     ("plan",),
     ("bounds", "reference"),

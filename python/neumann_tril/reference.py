@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .arguments import check_tensor
 from .context import own_context
 from .plan import Plan, plan_for
 
@@ -72,9 +73,11 @@ def inverse(
         (..., C, C) in the accumulation dtype: float64 for float64, otherwise float32.
 
     Raises:
+        TypeError: A is not a dense tensor of real numbers.
         ValueError: A is not square in its last two dimensions, unsupported chunk size, plan or
             compute dtype.
     """
+    check_tensor("A", A)
     if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
         raise ValueError(f"A must have shape (..., C, C), got {tuple(A.shape)}")
     if compute_dtype is None:
@@ -143,6 +146,7 @@ def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.floa
     Args:
         a: (..., C, C) strictly lower triangular, float64 holding accumulation-dtype numbers.
     """
+    check_tensor("a", a)
     n = a.shape[-1]
     a = a.to(accumulator)
     x = torch.eye(n, dtype=accumulator, device=a.device).expand(a.shape).clone()
@@ -162,6 +166,7 @@ def forward_substitution(A: Tensor, compute_dtype: torch.dtype = torch.float32) 
 
     Args and result: as :func:`inverse`, without a plan.
     """
+    check_tensor("A", A)
     arithmetic = _Arithmetic(compute_dtype)
     a = arithmetic.q(torch.tril(A, -1))
     x = _identity_like(a).expand(a.shape).clone()
@@ -189,6 +194,7 @@ def chunk_doubling(A: Tensor, compute_dtype: torch.dtype = torch.float16) -> Ten
 
     Args and result: as :func:`inverse`, without a plan.
     """
+    check_tensor("A", A)
     arithmetic = _Arithmetic(compute_dtype)
     x = _doubled(arithmetic.q(torch.tril(A, -1)), arithmetic)
     return x.to(arithmetic.accumulator)
@@ -200,6 +206,7 @@ def block_doubling(A: Tensor, compute_dtype: torch.dtype = torch.float16) -> Ten
 
     Every step is rounded to ``compute_dtype``. Args and result: as :func:`inverse`, without a plan.
     """
+    check_tensor("A", A)
     arithmetic = _Arithmetic(compute_dtype)
     a = arithmetic.q(torch.tril(A, -1))
     n = a.shape[-1]

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .arguments import check_tensor
 from .context import own_context
 
 __all__ = [
@@ -302,6 +303,7 @@ def layer(
 @own_context
 def split_chunks(x: Tensor, chunk_size: int) -> Tensor:
     """(B, T, H, C) to (B, N, H, C, C), a copy; the missing rows of a short last chunk are zero."""
+    check_tensor("x", x)
     if x.ndim != 4 or x.shape[-1] != chunk_size:
         raise ValueError(f"x must have shape (B, T, H, {chunk_size}), got {tuple(x.shape)}")
     x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % chunk_size))
@@ -355,6 +357,7 @@ def trained_chunks(dtype: torch.dtype = torch.float16) -> Tensor:
 @own_context
 def truth(A: Tensor) -> Tensor:
     """The inverse of I + tril(A, -1), float64, by substitution. A: (..., C, C)."""
+    check_tensor("A", A)
     eye = torch.eye(A.shape[-1], dtype=torch.float64, device=A.device)
     M = A.to(torch.float64).tril(-1)
     X: Tensor = torch.linalg.solve_triangular(M, eye, upper=False, unitriangular=True)
@@ -364,6 +367,7 @@ def truth(A: Tensor) -> Tensor:
 @own_context
 def is_finite(X: Tensor) -> Tensor:
     """Whether every entry of a matrix is finite: (..., C, C) to (...), bool."""
+    check_tensor("X", X)
     return torch.isfinite(X).flatten(-2).all(-1)
 
 
@@ -380,6 +384,8 @@ def snr(X: Tensor, truth: Tensor) -> Tensor:
 
     (..., C, C) to (...), float64. inf where there is no error at all, -inf where X is not finite.
     """
+    check_tensor("X", X)
+    check_tensor("truth", truth)
     truth = truth.to(torch.float64)
     error = X.to(torch.float64) - truth
     scale = truth.abs().amax((-2, -1), keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
@@ -413,12 +419,15 @@ def snr_mean_worst(X: Tensor, truth: Tensor) -> Snr:
 @own_context
 def ceiling(truth: Tensor, dtype: torch.dtype) -> Tensor:
     """The `snr` of rounding the true inverse to dtype: no result stored in dtype can do better."""
+    check_tensor("truth", truth)
     return snr(truth.to(dtype), truth)
 
 
 @own_context
 def residual(A: Tensor, X: Tensor) -> Tensor:
     """max |(I + tril(A, -1)) X - I| of each matrix (..., C, C) to (...), in float64; nan as inf."""
+    check_tensor("A", A)
+    check_tensor("X", X)
     X = X.to(torch.float64)
     eye = torch.eye(A.shape[-1], dtype=torch.float64, device=A.device)
     error = X - eye + A.to(torch.float64).tril(-1) @ X

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..arguments import check_tensor
 from ..layout import check_packing, sequence_bounds
 from ..ops import savable
 
@@ -60,8 +61,7 @@ def _shape(name: str, x: Tensor, axes: str, expected: tuple[int, ...]) -> None:
 
 
 def _bounds(cu_seqlens: Tensor, batch: int, length: int) -> list[int]:
-    if not isinstance(cu_seqlens, Tensor):
-        raise TypeError(f"cu_seqlens must be a tensor, got {type(cu_seqlens).__name__}")
+    check_tensor("cu_seqlens", cu_seqlens)
     check_packing(cu_seqlens, "q", batch)
     bounds: list[int] = sequence_bounds(cu_seqlens, length).tolist()
     return bounds
@@ -72,8 +72,7 @@ def _check_tensors(**tensors: Tensor | None) -> None:
     for name, x in tensors.items():
         if x is None:
             continue
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+        check_tensor(name, x)
         if x.dtype not in DTYPES:
             accepted = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
             raise ValueError(f"{name} must be one of {accepted}, got {x.dtype}")

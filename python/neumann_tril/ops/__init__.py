@@ -3,13 +3,12 @@
 from .explanation import Explanation, explain
 from .floating import inverse, solve_tril
 from .quantized import INVERSE_QUANTIZED, SOLVE_TRIL_QUANTIZED
-from .tensors import check_tensor, savable
+from .tensors import savable
 
 __all__ = [
     "INVERSE_QUANTIZED",
     "SOLVE_TRIL_QUANTIZED",
     "Explanation",
-    "check_tensor",
     "explain",
     "inverse",
     "savable",

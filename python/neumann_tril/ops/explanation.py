@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..arguments import check_tensor
 from ..backends import BACKENDS, BackendError, Resolved, rejection, resolve
 from ..context import own_context
 from ..plan import Plan
 from .floating import request_for
-from .tensors import check_tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..arguments import check_tensor
 from ..backends import Request, resolve
 from ..context import own_context
 from ..layout import Problem, check_layout, gather_chunks, join_chunks, time_view
@@ -14,7 +15,6 @@ from ..plan import Plan, check_chunk_size
 from .operator import Gradient, Operator
 from .tensors import (
     allocate,
-    check_tensor,
     fold_into_heads,
     input_gradient,
     save,

@@ -1,4 +1,4 @@
-"""What the operators have in common: checks, chunk tables, gradients, mapped dimensions."""
+"""What the operators have in common: chunk tables, gradients, mapped dimensions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ import torch
 from torch import Tensor
 
 from ..layout import ChunkTable, chunk_table_on
-
-
-def check_tensor(name: str, value: object) -> None:
-    """Raise TypeError unless it is one."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
 
 
 def table_of(

@@ -17,6 +17,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from ..arguments import check_tensor
 from ..context import own_context
 from ..grids import Q_MAX, QuantPlan, Step, quantized_plan_for, steps
 from ..grids.matrices import groups_of, head_index
@@ -152,6 +153,7 @@ def _matrices(sample: Tensor, plan: Plan, head_dim: int | None) -> tuple[Tensor,
 def _check_sample(sample: Tensor) -> None:
     if not isinstance(sample, Tensor):
         raise TypeError(f"samples must be tensors, got {type(sample).__name__}")
+    check_tensor("a sample", sample)
     if not sample.dtype.is_floating_point:
         raise ValueError(f"samples must be numbers of a floating dtype, got {sample.dtype}")
     if sample.dim() < 2:
