@@ -10,39 +10,62 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import ClassVar
 
-from setuptools import Distribution, setup
+from setuptools import Command, Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
-from setuptools.command.build_py import build_py
+from setuptools.command.build import build
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "neumann_tril"
 
 
-class BuildWithLibrary(build_py):
-    """Builds the library before the Python files are copied."""
+class BuildNative(Command):
+    """Builds the library into the package: beside the sources if editable.
+
+    A step of its own: what a changed ``build_py`` raises, setuptools swallows in editable mode.
+    """
+
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
+    editable_mode = False
+
+    def initialize_options(self) -> None:
+        self.build_lib: str | None = None
+
+    def finalize_options(self) -> None:
+        self.set_undefined_options("build", ("build_lib", "build_lib"))
 
     def run(self) -> None:
-        super().run()
-        package = (
-            ROOT / "python" / PACKAGE if self.editable_mode else Path(self.build_lib) / PACKAGE
-        )
-        package.mkdir(parents=True, exist_ok=True)
-        self._build(package.resolve())
-
-    def _build(self, destination: Path) -> None:
+        parent = ROOT / "python" if self.editable_mode else Path(str(self.build_lib))
+        destination = (parent / PACKAGE).resolve()
         cmake = shutil.which("cmake")
         if cmake is None:
             raise SystemExit("cmake was not found; `pip install cmake` provides it")
         folder = ROOT / "build" / "cmake"
         folder.mkdir(parents=True, exist_ok=True)
+        forget_tools(folder)
         configure = [cmake, "-S", str(ROOT), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release"]
-        if not (folder / "CMakeCache.txt").exists() and shutil.which("ninja"):
+        if shutil.which("ninja"):
             configure += ["-G", "Ninja"]
         configure += os.environ.get("NEUMANN_TRIL_CMAKE_ARGS", "").split()
         subprocess.run(configure, check=True)
         subprocess.run([cmake, "--build", str(folder), "--parallel"], check=True)
         subprocess.run([cmake, "--install", str(folder), "--prefix", str(destination)], check=True)
+
+
+def forget_tools(folder: Path) -> None:
+    """Let CMake look for ninja and compilers anew; what has been compiled stays.
+
+    pip builds in an environment that it deletes afterwards, and its ninja with it.
+    """
+    for cached in (folder / "CMakeCache.txt", *folder.glob("CMakeFiles/*/CMake*Compiler.cmake")):
+        cached.unlink(missing_ok=True)
+
+
+class Build(build):
+    """With the native library."""
+
+    sub_commands: ClassVar = [*build.sub_commands, ("build_native", None)]
 
 
 class PlatformWheel(bdist_wheel):
@@ -59,5 +82,5 @@ class PlatformDistribution(Distribution):
 
 setup(
     distclass=PlatformDistribution,
-    cmdclass={"build_py": BuildWithLibrary, "bdist_wheel": PlatformWheel},
+    cmdclass={"build": Build, "build_native": BuildNative, "bdist_wheel": PlatformWheel},
 )

@@ -21,7 +21,8 @@ BENCHMARKS = ROOT / "benchmarks"
 KERNELS = ROOT / "csrc" / "ascendc"
 
 PYTHON_LAYERS = (
-    ("errors", "torch_import", "norms", "layout", "testing"),
+    ("errors", "torch_import", "context", "arguments"),
+    ("norms", "layout", "testing"),
     ("plan",),
     ("bounds", "reference"),
     ("grids",),

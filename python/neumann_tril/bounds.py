@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .arguments import check_tensor
+from .context import own_context
 from .norms import accumulator, error_bound, operand
 from .plan import Plan
 
 __all__ = ["error_bound", "error_envelope"]
 
 
+@own_context
 def error_envelope(A: Tensor, plan: Plan, compute_dtype: Any = "float64") -> Tensor:
     """A bound on every entry of ``|X - (I + A)^-1|`` for this A.
 
@@ -30,6 +33,7 @@ def error_envelope(A: Tensor, plan: Plan, compute_dtype: Any = "float64") -> Ten
     Returns:
         (..., C, C) float64; ``inf`` where an intermediate may overflow.
     """
+    check_tensor("A", A)
     return _Envelope(A.double().tril(-1), plan, compute_dtype).bound()
 
 

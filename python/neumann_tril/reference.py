@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .arguments import check_tensor
+from .context import own_context
 from .plan import Plan, plan_for
 
 __all__ = [
@@ -55,6 +57,7 @@ class _Arithmetic:
         return self.fl(c + self.q(p) @ self.q(q))
 
 
+@own_context
 def inverse(
     A: Tensor, plan: str | Plan = "exact", compute_dtype: torch.dtype | None = None
 ) -> Tensor:
@@ -70,9 +73,11 @@ def inverse(
         (..., C, C) in the accumulation dtype: float64 for float64, otherwise float32.
 
     Raises:
+        TypeError: A is not a dense tensor of real numbers.
         ValueError: A is not square in its last two dimensions, unsupported chunk size, plan or
             compute dtype.
     """
+    check_tensor("A", A)
     if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
         raise ValueError(f"A must have shape (..., C, C), got {tuple(A.shape)}")
     if compute_dtype is None:
@@ -130,6 +135,7 @@ def _leaf(a: Tensor, plan: Plan, arithmetic: _Arithmetic) -> Tensor:
     return x
 
 
+@own_context
 def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.float64) -> Tensor:
     """The entries ``0 <= i - j <= bandwidth`` of ``(I + a)^-1``, zero elsewhere.
 
@@ -140,6 +146,7 @@ def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.floa
     Args:
         a: (..., C, C) strictly lower triangular, float64 holding accumulation-dtype numbers.
     """
+    check_tensor("a", a)
     n = a.shape[-1]
     a = a.to(accumulator)
     x = torch.eye(n, dtype=accumulator, device=a.device).expand(a.shape).clone()
@@ -151,6 +158,7 @@ def banded_seed(a: Tensor, bandwidth: int, accumulator: torch.dtype = torch.floa
     return x.double()
 
 
+@own_context
 def forward_substitution(A: Tensor, compute_dtype: torch.dtype = torch.float32) -> Tensor:
     """Row by row ``x_i = e_i - A[i, :i] X[:i]``, X kept in ``compute_dtype``.
 
@@ -158,6 +166,7 @@ def forward_substitution(A: Tensor, compute_dtype: torch.dtype = torch.float32) 
 
     Args and result: as :func:`inverse`, without a plan.
     """
+    check_tensor("A", A)
     arithmetic = _Arithmetic(compute_dtype)
     a = arithmetic.q(torch.tril(A, -1))
     x = _identity_like(a).expand(a.shape).clone()
@@ -179,21 +188,25 @@ def _doubled(a: Tensor, arithmetic: _Arithmetic) -> Tensor:
     return x
 
 
+@own_context
 def chunk_doubling(A: Tensor, compute_dtype: torch.dtype = torch.float16) -> Tensor:
     """Doubling over the whole chunk: ``(I - A)(I + A^2)(I + A^4)...``; the powers of A overflow.
 
     Args and result: as :func:`inverse`, without a plan.
     """
+    check_tensor("A", A)
     arithmetic = _Arithmetic(compute_dtype)
     x = _doubled(arithmetic.q(torch.tril(A, -1)), arithmetic)
     return x.to(arithmetic.accumulator)
 
 
+@own_context
 def block_doubling(A: Tensor, compute_dtype: torch.dtype = torch.float16) -> Tensor:
     """Doubling in 16-blocks, then ``X21 = -X22 A21 X11``: what the fast NPU implementations ship.
 
     Every step is rounded to ``compute_dtype``. Args and result: as :func:`inverse`, without a plan.
     """
+    check_tensor("A", A)
     arithmetic = _Arithmetic(compute_dtype)
     a = arithmetic.q(torch.tril(A, -1))
     n = a.shape[-1]

@@ -23,6 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .arguments import check_tensor
+from .context import own_context
+
 __all__ = [
     "GATES",
     "REGIMES",
@@ -182,7 +185,9 @@ def _normal(generator: torch.Generator, *size: int) -> Tensor:
 def _two_piece_normal(z: Tensor, quantiles: tuple[float, float, float]) -> Tensor:
     """Map standard normal z to a variable of these p10, p50, p90, normal on each side of p50."""
     low, middle, high = quantiles
-    width = torch.where(z < 0, middle - low, high - middle)
+    # Of float32, in which the published matrices have been drawn.
+    below, above = (torch.tensor(w, dtype=torch.float32) for w in (middle - low, high - middle))
+    width = torch.where(z < 0, below, above)
     return middle + z * (width / 1.2815515655446004)  # the standard normal's p90
 
 
@@ -233,6 +238,7 @@ def _draw_layer(
         yield _draw_head(generator, length, regime, presets[head % len(presets)])
 
 
+@own_context
 def tokens(
     regime: str | Regime, length: int = 8192, *, heads: int | None = None, seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -265,6 +271,7 @@ def _matrices(key: Tensor, beta: Tensor, g: Tensor, chunk_size: int) -> Tensor:
     return beta.unsqueeze(-1) * decay * (key @ key.mT)
 
 
+@own_context
 def layer(
     regime: str | Regime,
     length: int = 8192,
@@ -293,8 +300,10 @@ def layer(
     return out
 
 
+@own_context
 def split_chunks(x: Tensor, chunk_size: int) -> Tensor:
     """(B, T, H, C) to (B, N, H, C, C), a copy; the missing rows of a short last chunk are zero."""
+    check_tensor("x", x)
     if x.ndim != 4 or x.shape[-1] != chunk_size:
         raise ValueError(f"x must have shape (B, T, H, {chunk_size}), got {tuple(x.shape)}")
     x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % chunk_size))
@@ -303,6 +312,7 @@ def split_chunks(x: Tensor, chunk_size: int) -> Tensor:
     return x.transpose(2, 3).contiguous()
 
 
+@own_context
 def chunk_matrices(
     regime: str | Regime,
     chunk_size: int = 64,
@@ -325,6 +335,7 @@ def chunk_matrices(
     return matrices.flatten(0, 2)[:count].clone()
 
 
+@own_context
 def trained_chunks(dtype: torch.dtype = torch.float16) -> Tensor:
     """Chunk matrices of a trained model: (6 layers, 4 heads, 14, 64, 64), strictly lower.
 
@@ -343,30 +354,38 @@ def trained_chunks(dtype: torch.dtype = torch.float16) -> Tensor:
     return A
 
 
+@own_context
 def truth(A: Tensor) -> Tensor:
     """The inverse of I + tril(A, -1), float64, by substitution. A: (..., C, C)."""
+    check_tensor("A", A)
     eye = torch.eye(A.shape[-1], dtype=torch.float64, device=A.device)
     M = A.to(torch.float64).tril(-1)
     X: Tensor = torch.linalg.solve_triangular(M, eye, upper=False, unitriangular=True)
     return X
 
 
+@own_context
 def is_finite(X: Tensor) -> Tensor:
     """Whether every entry of a matrix is finite: (..., C, C) to (...), bool."""
+    check_tensor("X", X)
     return torch.isfinite(X).flatten(-2).all(-1)
 
 
+@own_context
 def finite_fraction(X: Tensor) -> float:
     """The part of the matrices (..., C, C) that is finite throughout; 1 if there are none."""
     finite = is_finite(X)
     return finite.double().mean().item() if finite.numel() else 1.0
 
 
+@own_context
 def snr(X: Tensor, truth: Tensor) -> Tensor:
     """Signal to noise, 20 log10(|truth| / |X - truth|) in dB with Frobenius norms, of each matrix.
 
     (..., C, C) to (...), float64. inf where there is no error at all, -inf where X is not finite.
     """
+    check_tensor("X", X)
+    check_tensor("truth", truth)
     truth = truth.to(torch.float64)
     error = X.to(torch.float64) - truth
     scale = truth.abs().amax((-2, -1), keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
@@ -383,6 +402,7 @@ class Snr(NamedTuple):
     worst: float
 
 
+@own_context
 def snr_mean_worst(X: Tensor, truth: Tensor) -> Snr:
     """Mean and worst of `snr` over all matrices; -inf, both, if one of them is not finite.
 
@@ -396,13 +416,18 @@ def snr_mean_worst(X: Tensor, truth: Tensor) -> Snr:
     return Snr(mean, values.min().item())
 
 
+@own_context
 def ceiling(truth: Tensor, dtype: torch.dtype) -> Tensor:
     """The `snr` of rounding the true inverse to dtype: no result stored in dtype can do better."""
+    check_tensor("truth", truth)
     return snr(truth.to(dtype), truth)
 
 
+@own_context
 def residual(A: Tensor, X: Tensor) -> Tensor:
     """max |(I + tril(A, -1)) X - I| of each matrix (..., C, C) to (...), in float64; nan as inf."""
+    check_tensor("A", A)
+    check_tensor("X", X)
     X = X.to(torch.float64)
     eye = torch.eye(A.shape[-1], dtype=torch.float64, device=A.device)
     error = X - eye + A.to(torch.float64).tril(-1) @ X

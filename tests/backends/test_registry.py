@@ -58,3 +58,10 @@ def test_every_backend_says_of_a_call_why_it_is_not_its_own() -> None:
     found = explain(torch.zeros(48, 48, dtype=torch.float16))
     assert found.backend == "cpu" and set(found.others) == set(BACKENDS) - {"cpu"}
     assert "backend='reference'" in found.others["reference"]
+
+
+def test_a_refusal_names_the_backends_that_would_serve() -> None:
+    with pytest.raises(BackendError, match="not in torch.float16; backend='reference'.* can$"):
+        inverse(torch.zeros(16, 16), compute_dtype=torch.float16)
+    with pytest.raises(BackendError, match="A is on cpu; backend='cpu' and backend='reference'"):
+        inverse(torch.zeros(16, 16), backend="npu")

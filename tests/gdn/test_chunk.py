@@ -190,6 +190,49 @@ def test_no_tokens() -> None:
     assert final is not None and torch.equal(final, state)
 
 
+@pytest.mark.parametrize("rule", [chunk_gated_delta_rule, naive_recurrent_gated_delta_rule])
+@pytest.mark.parametrize("result", [0, 1])
+@pytest.mark.parametrize(
+    ("length", "bounds"), [(0, None), (0, [0]), (0, [0, 0]), (7, [0, 0, 0]), (7, [0])]
+)
+def test_no_tokens_have_gradients_of_zeros(
+    rule: Any, result: int, length: int, bounds: list[int] | None
+) -> None:
+    """A rank without tokens that had none would stall those it shares gradients with."""
+    count = 1 if bounds is None else len(bounds) - 1
+    inputs = {**draw(length), "initial_state": torch.randn(count, 2, 16, 24)}
+    inputs["v"][:] = math.nan  # rows of no sequence
+    leaves = {name: x.requires_grad_() for name, x in inputs.items()}
+    found = rule(
+        **leaves,
+        output_final_state=True,
+        cu_seqlens=None if bounds is None else torch.tensor(bounds),
+    )
+    assert not found[0].any() and torch.equal(found[1], leaves["initial_state"])
+    found[result].sum().backward()
+    for name, x in leaves.items():
+        assert x.grad is not None, name
+        expected = 1.0 if name == "initial_state" and result == 1 else 0.0
+        assert torch.equal(x.grad, torch.full_like(x, expected)), name
+
+
+@pytest.mark.parametrize("rule", [chunk_gated_delta_rule, naive_recurrent_gated_delta_rule])
+@pytest.mark.parametrize(("length", "bounds"), [(0, None), (7, [0, 0]), (7, [0, 0, 7])])
+def test_the_returned_state_is_the_calls_own(
+    rule: Any, length: int, bounds: list[int] | None
+) -> None:
+    state = torch.randn(1 if bounds is None else len(bounds) - 1, 2, 16, 24)
+    before = state.clone()
+    _, final = rule(
+        **draw(length),
+        initial_state=state,
+        output_final_state=True,
+        cu_seqlens=None if bounds is None else torch.tensor(bounds),
+    )
+    final.mul_(2)
+    assert torch.equal(state, before)
+
+
 @pytest.mark.parametrize("regime", ["qwen3-next rho 0.3", "qwen3-next rho 0.95"])
 def test_gates_of_a_real_layer(regime: str) -> None:
     """Decays down to e^-167 per token, betas near 1, correlated keys."""
@@ -311,6 +354,25 @@ def test_bad_arguments(name: str, value: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         chunk_gated_delta_rule(**{**draw(20), name: value})
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("rule", [chunk_gated_delta_rule, naive_recurrent_gated_delta_rule])
+@pytest.mark.parametrize("name", ["q", "k", "v", "g", "beta", "initial_state", "cu_seqlens"])
+def test_training_on_what_inference_mode_has_made(rule: Any, name: str) -> None:
+    inputs = {**draw(16, heads=1), "initial_state": torch.ones(1, 1, 16, 24)}
+    leaves = {n: x.requires_grad_() for n, x in inputs.items()}
+    if name == "cu_seqlens":
+        leaves[name] = torch.tensor([0, 16])
+    with torch.inference_mode():
+        made = leaves[name].detach().clone()
+
+    def gradients(given: Tensor) -> tuple[Tensor, ...]:
+        o, state = rule(**{**leaves, name: given}, output_final_state=True)
+        others = [x for n, x in leaves.items() if n not in (name, "cu_seqlens")]
+        return torch.autograd.grad(o.sum() + state.sum(), others)
+
+    for x, y in zip(gradients(made), gradients(leaves[name]), strict=True):
+        assert torch.equal(x, y)
 
 
 def test_packed_sequences_need_one_batch() -> None:

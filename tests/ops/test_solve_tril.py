@@ -243,3 +243,18 @@ def test_bad_arguments_are_named(call, error: type, message: str) -> None:  # ty
     A = testing.layer("all ones", 64, 16, heads=2, batch=2)
     with pytest.raises(error, match=message):
         call(A, torch.tensor([0, 64]))
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_training_with_indices_that_inference_mode_has_made(quantized: bool) -> None:
+    A = testing.layer("qwen3-next rho 0.3", 40, 16, heads=2).requires_grad_()
+    qplan = nt.QuantPlan.dynamic(chunk_size=16)
+
+    def gradient(inference: bool) -> Tensor:
+        packing = torch.tensor([0, 20, 40]), torch.tensor([[0, 1], [1, 0]])
+        with torch.inference_mode(inference):
+            packing = packing[0].clone(), packing[1].clone()
+        X = nt.solve_tril_quantized(A, qplan, *packing) if quantized else nt.solve_tril(A, *packing)
+        return torch.autograd.grad(X.sum(), A)[0]
+
+    assert torch.equal(gradient(inference=True), gradient(inference=False))

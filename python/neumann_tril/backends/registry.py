@@ -146,7 +146,13 @@ def resolve(request: Request | QuantizedRequest, backend: str | None) -> Resolve
         )
     outcome = rejection(chosen, request)
     if isinstance(outcome, str):
-        raise BackendError(f"backend {chosen!r} cannot serve this call: {outcome}")
+        others = [
+            f"backend={name!r}"
+            for name in BACKENDS
+            if name != chosen and isinstance(rejection(name, request), Resolved)
+        ]
+        hint = f"; {' and '.join(others)} can" if others else ""
+        raise BackendError(f"backend {chosen!r} cannot serve this call: {outcome}{hint}")
     return outcome
 
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..context import own_context
 from ..ops import inverse
 from ..plan import Plan, check_chunk_size
 from .inputs import check, l2norm
@@ -34,6 +35,7 @@ _SEGMENT = {"cpu": 2**19}
 _SEGMENT_ELSEWHERE = 2**26
 
 
+@own_context
 def chunk_gated_delta_rule(
     q: Tensor,
     k: Tensor,
@@ -83,8 +85,10 @@ def chunk_gated_delta_rule(
     check_chunk_size(chunk_size)
     x = check(q, k, v, g, beta, scale, initial_state, cu_seqlens)
     rule = _Rule(x.scale, use_qk_l2norm_in_kernel, chunk_size, plan, backend)
-    tokens = (q, k, v, x.g, x.beta)
-    if x.bounds is None:
+    tokens = (x.q, x.k, x.v, x.g, x.beta)
+    if x.empty:
+        o, state = x.without_tokens()
+    elif x.bounds is None:
         o, state = rule.sequences(x.state, *tokens)
     else:
         o, state = rule.packed(x.state, x.bounds, *tokens)
@@ -132,8 +136,6 @@ class _Rule:
         """Sequences of one length, from states (B, HV, K, V): o (B, T, HV, V) and the states."""
         q, _, v, _, _ = tokens
         batch, length, heads, value_size = v.shape
-        if not v.numel():
-            return v.new_zeros(v.shape, dtype=state.dtype), state
         size = self.chunk_size
         while not isinstance(self.plan, Plan) and size % 32 == 0 and length <= size // 2:
             size //= 2

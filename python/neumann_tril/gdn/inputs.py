@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..arguments import check_tensor
 from ..layout import check_packing, sequence_bounds
+from ..ops import savable
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -30,6 +32,22 @@ class Inputs:
     bounds: list[int] | None
     dtype: torch.dtype
 
+    @property
+    def empty(self) -> bool:
+        """Whether no sequence has a token."""
+        return not self.v.numel() or (self.bounds is not None and not self.bounds[-1])
+
+    def without_tokens(self) -> tuple[Tensor, Tensor]:
+        """What an empty call returns: o of zeros, and the states as they were, in memory of their
+        own. Both have gradients, zeros, in every tensor: ranks without tokens wait for none."""
+        tensors = (self.q, self.k, self.v, self.g, self.beta, self.state)
+        nothing = [x[:0].reshape(-1).to(self.dtype) for x in tensors]
+        o, state = (
+            torch.cat([x.reshape(-1), *nothing]).view(x.shape)
+            for x in (self.v.new_zeros(self.v.shape, dtype=self.dtype), self.state)
+        )
+        return o, state
+
 
 def l2norm(x: Tensor, length: float = 1.0) -> Tensor:
     """Vectors of this length along the last dimension, with the 1e-6 of FLA and transformers."""
@@ -43,8 +61,7 @@ def _shape(name: str, x: Tensor, axes: str, expected: tuple[int, ...]) -> None:
 
 
 def _bounds(cu_seqlens: Tensor, batch: int, length: int) -> list[int]:
-    if not isinstance(cu_seqlens, Tensor):
-        raise TypeError(f"cu_seqlens must be a tensor, got {type(cu_seqlens).__name__}")
+    check_tensor("cu_seqlens", cu_seqlens)
     check_packing(cu_seqlens, "q", batch)
     bounds: list[int] = sequence_bounds(cu_seqlens, length).tolist()
     return bounds
@@ -55,8 +72,7 @@ def _check_tensors(**tensors: Tensor | None) -> None:
     for name, x in tensors.items():
         if x is None:
             continue
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+        check_tensor(name, x)
         if x.dtype not in DTYPES:
             accepted = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
             raise ValueError(f"{name} must be one of {accepted}, got {x.dtype}")
@@ -108,4 +124,5 @@ def check(
         initial_state = q.new_zeros(state_shape, dtype=dtype)
     _shape("initial_state", initial_state, "(N, HV, K, V)", state_shape)
     scale = key_size**-0.5 if scale is None else float(scale)
-    return Inputs(q, k, v, g, beta, scale, initial_state.to(dtype), bounds, dtype)
+    q, k, v, g, beta, state = map(savable, (q, k, v, g, beta, initial_state))
+    return Inputs(q, k, v, g, beta, scale, state.to(dtype), bounds, dtype)

@@ -7,9 +7,11 @@ import itertools
 import torch
 from torch import Tensor
 
+from ..context import own_context
 from .inputs import check, l2norm
 
 
+@own_context
 def naive_recurrent_gated_delta_rule(
     q: Tensor,
     k: Tensor,
@@ -35,14 +37,14 @@ def naive_recurrent_gated_delta_rule(
     """
     x = check(q, k, v, g, beta, scale, initial_state, cu_seqlens, dtype)
     group = v.shape[2] // q.shape[2]
-    key, query, value, gate, strength = (y.to(x.dtype) for y in (k, q, v, x.g, beta))
+    key, query, value, gate, strength = (y.to(x.dtype) for y in (x.k, x.q, x.v, x.g, x.beta))
     if use_qk_l2norm_in_kernel:
         query, key = l2norm(query), l2norm(key)
     query = query.repeat_interleave(group, 2) * x.scale
     key = key.repeat_interleave(group, 2)
 
     def run(rows: slice, state: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = [value[:, :0].new_zeros(len(state), 0, *value.shape[2:])]
+        outputs = [value[:, :0]]
         for t in range(rows.start, rows.stop):
             state = state * gate[:, t].exp()[..., None, None]
             known = torch.einsum("bhk,bhkv->bhv", key[:, t], state)
@@ -51,12 +53,14 @@ def naive_recurrent_gated_delta_rule(
             outputs.append(torch.einsum("bhk,bhkv->bhv", query[:, t], state)[:, None])
         return torch.cat(outputs, 1), state
 
-    if x.bounds is None:
+    if x.empty:
+        o, state = x.without_tokens()
+    elif x.bounds is None:
         o, state = run(slice(0, q.shape[1]), x.state)
     else:
         spans = [slice(*span) for span in itertools.pairwise(x.bounds)]
         parts = [run(span, x.state[n : n + 1]) for n, span in enumerate(spans)]
         rest = value.new_zeros(1, q.shape[1] - x.bounds[-1], *value.shape[2:])
         o = torch.cat([part for part, _ in parts] + [rest], 1)
-        state = torch.cat([final for _, final in parts]) if parts else x.state
+        state = torch.cat([final for _, final in parts])
     return o.to(dtype or q.dtype), state if output_final_state else None

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..context import own_context
 from ..reference import banded_seed
 from .plan import A_LIMIT, Q_MAX, QuantPlan
 
@@ -193,11 +194,12 @@ class _DynamicGrids:
     """Grids that hold the largest magnitude of each matrix; the same methods, in float32."""
 
     def __init__(self, qplan: QuantPlan) -> None:
-        self.q = torch.tensor(float(qplan.q_max))
+        self.q = torch.tensor(qplan.q_max, dtype=torch.float32)
         self.forms_m = qplan.forms_m
 
     def _fitting(self, largest: Tensor) -> Tensor:
-        return torch.floor(self.q / largest.clamp_min(_TINY)).clamp(torch.ones(()), self.q)
+        one = torch.ones((), dtype=torch.float32)
+        return torch.floor(self.q / largest.clamp_min(_TINY)).clamp(one, self.q)
 
     def a(self, A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         largest = _amax(A).clamp(_TINY, A_LIMIT)
@@ -241,7 +243,7 @@ class Evaluation:
         self.A = torch.tril(torch.nan_to_num(A.float(), nan=0.0), -1).clamp(-A_LIMIT, A_LIMIT)
         operand = self.A.clone()
         if not qplan.forms_m:  # the leaves on the diagonal are no operand of a product
-            _Diagonal(self.plan.leaf).put(operand, torch.zeros(1, self.plan.chunk_size, 1, 1))
+            _Diagonal(self.plan.leaf).put(operand, operand.new_zeros(1, self.plan.chunk_size, 1, 1))
         inverse, self.a_scale, self.m = self.grids.a(operand)
         self.a = self.quantise("A", operand * inverse, self.a_scale)
 
@@ -350,6 +352,7 @@ class Evaluation:
         return Result(_sanitised(self.wide), self.x, 1 / self.n, self.saturated, self.trace)
 
 
+@own_context
 def inverse(
     A: Tensor, qplan: QuantPlan, group: Tensor | None = None, *, trace: bool = False
 ) -> Result:

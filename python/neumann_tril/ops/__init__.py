@@ -3,14 +3,14 @@
 from .explanation import Explanation, explain
 from .floating import inverse, solve_tril
 from .quantized import INVERSE_QUANTIZED, SOLVE_TRIL_QUANTIZED
-from .tensors import check_tensor
+from .tensors import savable
 
 __all__ = [
     "INVERSE_QUANTIZED",
     "SOLVE_TRIL_QUANTIZED",
     "Explanation",
-    "check_tensor",
     "explain",
     "inverse",
+    "savable",
     "solve_tril",
 ]

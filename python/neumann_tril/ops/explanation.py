@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..arguments import check_tensor
 from ..backends import BACKENDS, BackendError, Resolved, rejection, resolve
+from ..context import own_context
 from ..plan import Plan
 from .floating import request_for
-from .tensors import check_tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Explanation:
         return "\n".join(head + [f"not {name}: {reason}" for name, reason in self.others.items()])
 
 
+@own_context
 def explain(
     A: Tensor,
     plan: str | Plan = "exact",

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..arguments import check_tensor
 from ..backends import Request, resolve
+from ..context import own_context
 from ..layout import Problem, check_layout, gather_chunks, join_chunks, time_view
 from ..plan import Plan, check_chunk_size
 from .operator import Gradient, Operator
 from .tensors import (
     allocate,
-    check_tensor,
     fold_into_heads,
     input_gradient,
     save,
@@ -233,6 +234,7 @@ SOLVE_TRIL = Operator(
 # --- functions ---------------------------------------------------------------------------------
 
 
+@own_context
 def inverse(
     A: Tensor,
     plan: str | Plan = "exact",
@@ -280,6 +282,7 @@ def inverse(
     return out
 
 
+@own_context
 def solve_tril(
     A: Tensor,
     cu_seqlens: Tensor | None = None,

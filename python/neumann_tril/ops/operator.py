@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..context import own_context
 from .dispatch import call
 
 NAMESPACE = "neumann_tril"
@@ -49,11 +50,14 @@ class Operator:
         qualified = f"{NAMESPACE}::{name}"
         _library.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
         for key in KEYS:
-            _library.impl(name, kernel, key)
+            _library.impl(name, own_context(kernel), key)
         torch.library.register_fake(qualified, fake, lib=_library)
         if gradient is not None:
             torch.library.register_autograd(
-                qualified, gradient.differentiate, setup_context=gradient.save, lib=_library
+                qualified,
+                own_context(gradient.differentiate),
+                setup_context=gradient.save,
+                lib=_library,
             )
         if vmap is not None:
             torch.library.register_vmap(qualified, vmap, lib=_library)

@@ -48,7 +48,7 @@ def _results(
 ) -> Results:
     """``scale``: as the backend found it, one for each matrix; None for static scales."""
     if X.dtype.is_floating_point:
-        return X, torch.empty(0, device=A.device), saturated
+        return X, torch.empty(0, dtype=torch.float32, device=A.device), saturated
     if scale is None:
         # A copy: what is kept must not change with what the caller does to it.
         scale = _x_scale(qplan, A.device).reshape(scale_shape(A, qplan, head)).clone()
@@ -59,7 +59,8 @@ def _results(
 def _fakes(A: Tensor, qplan: QuantPlan, head: int, dtype: torch.dtype, counts: bool) -> Results:
     X = torch.empty(A.shape, dtype=dtype, device=A.device)
     shape = (0,) if dtype.is_floating_point else scale_shape(A, qplan, head)
-    return X, torch.empty(shape, device=A.device), _counter(A, counts)
+    scale = torch.empty(shape, dtype=torch.float32, device=A.device)
+    return X, scale, _counter(A, counts)
 
 
 def _check_mapped(in_dims: tuple[Any, ...], counts: bool) -> None:

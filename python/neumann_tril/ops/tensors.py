@@ -1,4 +1,4 @@
-"""What the operators have in common: checks, chunk tables, gradients, mapped dimensions."""
+"""What the operators have in common: chunk tables, gradients, mapped dimensions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ import torch
 from torch import Tensor
 
 from ..layout import ChunkTable, chunk_table_on
-
-
-def check_tensor(name: str, value: object) -> None:
-    """Raise TypeError unless it is one."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
 
 
 def table_of(
@@ -38,13 +32,18 @@ def input_gradient(X: Tensor, grad: Tensor) -> Tensor:
     return -torch.tril(transposed @ grad.to(dtype) @ transposed, -1)
 
 
+def savable(x: Tensor) -> Tensor:
+    """Outside inference_mode, a copy of what was made in it, which autograd refuses to keep."""
+    return x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
+
+
 def save(ctx: Any, inputs: tuple[Any, ...], output: Any, *others: Tensor | None) -> None:
     """Keep X, the output or the first of several, and ``others``, for the gradient in A, the first
     input; all else has none."""
     if isinstance(output, tuple):
         output, *rest = output
         ctx.mark_non_differentiable(*rest)
-    ctx.save_for_backward(output, *others)
+    ctx.save_for_backward(output, *(None if x is None else savable(x) for x in others))
     ctx.dtype, ctx.rest = inputs[0].dtype, (None,) * (len(inputs) - 1)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..context import own_context
 from ..grids import QuantPlan, steps
 from ..grids.matrices import check_dense, groups_of, numbers_of
 from ..grids.reference import Evaluation, Intermediate
@@ -64,6 +65,7 @@ class _OnlyOne(Evaluation):
         return scaled.double()
 
 
+@own_context
 def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorReport:
     """Which step of the quantised inversion of these matrices loses how much.
 
@@ -80,8 +82,7 @@ def error_report(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> ErrorRep
             f"A must hold numbers of a floating dtype, got shape {tuple(A.shape)} of {A.dtype}"
         )
     head = check_dense(A, qplan, head_dim)
-    with torch.device("cpu"):  # whatever the default device is
-        return _report(A.detach().cpu(), qplan, head)
+    return _report(A.detach().cpu(), qplan, head)
 
 
 def _report(A: Tensor, qplan: QuantPlan, head: int) -> ErrorReport:

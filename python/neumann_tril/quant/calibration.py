@@ -17,6 +17,8 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from ..arguments import check_tensor
+from ..context import own_context
 from ..grids import Q_MAX, QuantPlan, Step, quantized_plan_for, steps
 from ..grids.matrices import groups_of, head_index
 from ..grids.plan import A_LIMIT, SCALE_LIMITS
@@ -151,6 +153,7 @@ def _matrices(sample: Tensor, plan: Plan, head_dim: int | None) -> tuple[Tensor,
 def _check_sample(sample: Tensor) -> None:
     if not isinstance(sample, Tensor):
         raise TypeError(f"samples must be tensors, got {type(sample).__name__}")
+    check_tensor("a sample", sample)
     if not sample.dtype.is_floating_point:
         raise ValueError(f"samples must be numbers of a floating dtype, got {sample.dtype}")
     if sample.dim() < 2:
@@ -277,17 +280,29 @@ def _observe(
             raise ValueError(
                 f"samples must have the same heads: {heads} at first, then {sample.shape[head_dim]}"
             )
-        with torch.device("cpu"):  # whatever the default device is
-            matrices, group = _matrices(sample, chosen, head_dim if granularity == "head" else None)
-            if not bool(torch.isfinite(torch.tril(matrices, -1)).all()):
-                raise ValueError("samples must be finite below the diagonal")
-            for part, of in zip(matrices.split(512), group.split(512), strict=True):
-                if integer_input:
-                    observed["A"].add(torch.tril(part, -1), of)
-                _Observation(part, chosen, of, observed).run()
+        per_head = head_dim if granularity == "head" else None
+        _observe_sample(sample, chosen, per_head, integer_input, observed)
     if chosen is None or not any(h.largest.any() for h in observed.values()):
         raise ValueError("samples must hold at least one matrix that is not zero")
     return observed, chosen
+
+
+# Not around the whole: what makes the samples keeps the caller's context.
+@own_context
+def _observe_sample(
+    sample: Tensor,
+    plan: Plan,
+    head_dim: int | None,
+    integer_input: bool,
+    observed: dict[str, _Histogram],
+) -> None:
+    matrices, group = _matrices(sample, plan, head_dim)
+    if not bool(torch.isfinite(torch.tril(matrices, -1)).all()):
+        raise ValueError("samples must be finite below the diagonal")
+    for part, of in zip(matrices.split(512), group.split(512), strict=True):
+        if integer_input:
+            observed["A"].add(torch.tril(part, -1), of)
+        _Observation(part, plan, of, observed).run()
 
 
 def _scale_of(step: Step, clip: _Array, q_max: int, power_of_two: bool) -> _Array:

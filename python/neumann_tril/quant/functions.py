@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..arguments import check_tensor
+from ..context import own_context
 from ..grids import CODES, QuantPlan
 from ..grids.matrices import check_dense, groups_of, scale_shape
 from ..grids.reference import codes_of
-from ..ops import INVERSE_QUANTIZED, SOLVE_TRIL_QUANTIZED, check_tensor
+from ..ops import INVERSE_QUANTIZED, SOLVE_TRIL_QUANTIZED
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
@@ -69,6 +71,8 @@ def _check_call(
 def _checked_scale(scale: Any, A: Tensor) -> Tensor:
     if not isinstance(scale, (Tensor, int, float)):
         raise TypeError(f"scale must be a tensor or a number, got {type(scale).__name__}")
+    if isinstance(scale, Tensor):
+        check_tensor("scale", scale)
     scale = torch.as_tensor(scale, dtype=torch.float32)
     # A device's numbers are not looked at: the host would have to wait for them.
     if scale.device.type == "cpu" and not bool((torch.isfinite(scale) & (scale > 0)).all()):
@@ -91,6 +95,7 @@ def _returned(
     return (result, saturated[0]) if return_saturated else result
 
 
+@own_context
 def inverse_quantized(
     A: Tensor,
     qplan: QuantPlan,
@@ -132,6 +137,7 @@ def inverse_quantized(
     return _returned(found, return_saturated)
 
 
+@own_context
 def solve_tril_quantized(
     A: Tensor,
     qplan: QuantPlan,
@@ -160,6 +166,7 @@ def solve_tril_quantized(
     return _returned(found, return_saturated)
 
 
+@own_context
 def quantize(A: Tensor, qplan: QuantPlan, *, head_dim: int = -3) -> Quantized:
     """Codes of A (..., C, C) on the plan's grid, as :func:`inverse_quantized` takes them.
 
