@@ -24,7 +24,7 @@ def test_worst_snr_with_alike_keys(chunk_size: int, dtype: torch.dtype, worst: f
 
 
 @pytest.mark.parametrize(
-    ("chunk_size", "limit_us", "published_us"), [(64, 32.0, 159.6), (128, 110.0, 547.2)]
+    ("chunk_size", "limit_us", "published_us"), [(64, 29.5, 159.6), (128, 89.0, 547.2)]
 )
 def test_modelled_time_of_1024_matrices_on_910b4(
     chunk_size: int, limit_us: float, published_us: float

@@ -2,7 +2,7 @@
 //
 // For each round of its share a core
 //
-//     load       A -> rows in the Unified Buffer, zero where there is none          images.h
+//     load       A -> rows in the Unified Buffer, zero where there is none          unit_rows.h
 //     transpose  the leaves -> lanes, cut to their strict lower part core/transpose.h image      N
 //     = -(I + A)                                                       images.h seed       X0 =
 //     band_w((I + A)^-1) of every leaf, in float                    core/seed.h deliver    N, and
