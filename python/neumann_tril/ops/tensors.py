@@ -34,7 +34,10 @@ def input_gradient(X: Tensor, grad: Tensor) -> Tensor:
 
 def savable(x: Tensor) -> Tensor:
     """Outside inference_mode, a copy of what was made in it, which autograd refuses to keep."""
-    return x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
+    # The compiler cannot ask, and keeps tensors of graphs of its own.
+    if torch.compiler.is_compiling() or not x.is_inference() or torch.is_inference_mode_enabled():
+        return x
+    return x.clone()
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: Any, *others: Tensor | None) -> None:
