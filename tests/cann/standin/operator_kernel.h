@@ -10,8 +10,12 @@ inline uint64_t launched_tiling_key = 0;
 #define GET_TILING_DATA(task, tiling) \
     const auto task = *reinterpret_cast<const neumann_tril::InverseTask*>(tiling)
 
-// What the library's own part of a workspace takes here; on an NPU it is 16 MiB.
+// What the library's own part of a workspace takes here; on an NPU it is 16 MiB, and the emulator
+// has none.
 constexpr uint32_t kLibraryWorkspace = 4096;
 namespace AscendC {
-inline GM_ADDR GetUserWorkspace(GM_ADDR workspace) { return workspace + kLibraryWorkspace; }
+inline GM_ADDR WorkspaceBehindTheLibrarys(GM_ADDR workspace) {
+    return workspace + kLibraryWorkspace;
+}
 }  // namespace AscendC
+#define GetUserWorkspace WorkspaceBehindTheLibrarys
