@@ -245,7 +245,7 @@ class LeafSeedStage {
         if (task_.result_seeds != 0) {
             StoreSeeds(j);
         }
-        for (int32_t unit = 0; unit < ring_.UnitsOf(j, side_); ++unit) {
+        for (int32_t unit = 0; result_.HasZeros() && unit < ring_.UnitsOf(j, side_); ++unit) {
             const UnitPlaces<C> places = PlacesOf(j, unit);
             for (const Place& place : places.of) {
                 result_.StoreZerosOf(place);
@@ -267,14 +267,17 @@ class LeafSeedStage {
         }
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(EVENT_ID2);
-        for (int32_t leaf = 0; leaf < kUnits * kLeavesPerUnit; ++leaf) {
-            const int32_t row = leaf % kLeavesPerUnit * 16, corner = row % C;
-            const Place place = PlacesOf(j, leaf / kLeavesPerUnit).of[row / C];
-            const int32_t rows = Clamp(place.valid - corner, 16);
-            const int64_t offset = place.x + corner * (task_.chunks.x_row_stride + 1);
-            if (rows > 0) {
-                result_.Wide() ? result_.Store(offset, floats[leaf * 256], rows)
-                               : result_.Store(offset, words[leaf * 256], rows);
+        for (int32_t unit = 0; unit < ring_.UnitsOf(j, side_); ++unit) {
+            const UnitPlaces<C> places = PlacesOf(j, unit);
+            for (int32_t row = 0; row < kUnitRows; row += kLeafRows) {
+                const Place& place = places.of[row / C];
+                const int32_t corner = row % C, leaf = unit * kLeavesPerUnit + row / kLeafRows;
+                const int32_t rows = Clamp(place.valid - corner, kLeafRows);
+                const int64_t offset = place.x + corner * (task_.chunks.x_row_stride + 1);
+                if (rows > 0) {
+                    result_.Wide() ? result_.Store(offset, floats[leaf * 256], rows)
+                                   : result_.Store(offset, words[leaf * 256], rows);
+                }
             }
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(EVENT_ID2);

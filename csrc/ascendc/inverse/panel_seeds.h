@@ -82,7 +82,7 @@ class PanelSeedStage {
             SeedPanel(column);
             StorePanel(j, column);
         }
-        for (int32_t unit = 0; unit < ring_.UnitsOf(j, side_); ++unit) {
+        for (int32_t unit = 0; result_.HasZeros() && unit < ring_.UnitsOf(j, side_); ++unit) {
             const UnitPlaces<C> places(chunks_, UnitOf(j, unit), true);
             for (const Place& place : places.of) {
                 result_.StoreZerosOf(place);

@@ -43,11 +43,9 @@ class ResultRows {
         CopyRowsOut(x32_, offset, task_.chunks.x_row_stride, floats, rows, 16);
     }
 
+    __aicore__ inline bool HasZeros() const { return task_.zero_side < task_.chunks.chunk_size; }
     __aicore__ inline void StoreZerosOf(const Place& place) const {
         const ChunkTask& chunks = task_.chunks;
-        if (task_.zero_side >= chunks.chunk_size || place.valid == 0) {
-            return;
-        }
         if (Wide()) {
             StoreZeros(x32_, place, chunks.x_row_stride, chunks.chunk_size, task_.zero_side,
                        zeros_.ReinterpretCast<float>(), kZeros / 2);
