@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -69,6 +70,13 @@ def build(project: Path, kind: str, **variables: str) -> subprocess.CompletedPro
         shutil.rmtree(tools)
 
 
+def edit(source: Path, text: str) -> None:
+    """As a user does it, later than the last build: some file systems count whole seconds."""
+    source.write_text(text)
+    later = time.time() + 10
+    os.utime(source, (later, later))
+
+
 def library(project: Path, kind: str) -> bytes:
     """The library that this kind of install would use."""
     if kind == "editable":
@@ -86,7 +94,7 @@ def test_twice(project: Path, kinds: tuple[str, str]) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     before = library(project, kinds[0])
     source = project / "one_line.cpp"
-    source.write_text(source.read_text().replace("1111", "2222"))
+    edit(source, source.read_text().replace("1111", "2222"))
     second = build(project, kinds[1])
     assert second.returncode == 0, second.stdout + second.stderr
     assert library(project, kinds[1]) != before
@@ -95,7 +103,7 @@ def test_twice(project: Path, kinds: tuple[str, str]) -> None:
 @pytest.mark.parametrize("kind", ["wheel", "editable"])
 def test_what_does_not_compile_fails(project: Path, kind: str) -> None:
     assert build(project, kind).returncode == 0
-    (project / "one_line.cpp").write_text("int answer() { return unknown_name; }\n")
+    edit(project / "one_line.cpp", "int answer() { return unknown_name; }\n")
     failed = build(project, kind)
     assert failed.returncode != 0
     assert "unknown_name" in failed.stdout + failed.stderr
