@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +39,7 @@ __all__ = [
     "library",
     "options",
     "peer_baseline",
+    "run",
     "sync_sites",
 ]
 
@@ -248,20 +249,44 @@ def launch(
         return _report(arch)
 
 
+def run(
+    kernel: str,
+    inputs: Sequence[Tensor],
+    buffers: Sequence[Tensor],
+    numbers: Sequence[int],
+    arch: int = 2201,
+) -> Report:
+    """Launch a kernel by its C function, which takes the addresses of the tensors, int32 numbers
+    and a stream, in this order; kernels of peers have no other interface.
+
+    Args:
+        kernel: the C function in the library of ``arch``.
+        inputs: contiguous tensors that the kernel only reads.
+        buffers: contiguous tensors it writes; to read them before is an error.
+
+    Raises:
+        ValueError: the function refuses the call.
+        BackendError: the emulator found a fault in the kernel.
+    """
+    loaded = library(arch)
+    spans = [(*_storage(tensor), True) for tensor in inputs]
+    spans += [(*_storage(tensor), False) for tensor in buffers]
+    addresses = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*inputs, *buffers)]
+    with _LOCK, _registered(arch, spans):
+        loaded.emulator_clear_report()
+        if getattr(loaded, kernel)(*addresses, *map(ctypes.c_int32, numbers), None) != 0:
+            raise ValueError(f"{kernel} does not take the numbers {tuple(numbers)}")
+        return _report(arch)
+
+
 def peer_baseline(A: Tensor, cube_cores: int = 20) -> tuple[Tensor, Report]:
-    """The published 16-block method as a kernel (``benchmarks/peer_baseline.cpp``).
+    """The published 16-block method as a kernel (``benchmarks/peers/inverse.cpp``).
 
     Args:
         A: (N, C, C) float16, contiguous, strictly lower triangular, C of 16, 32, 64 or 128.
     """
-    loaded = library(2201)
     count, c, _ = A.shape
     X = torch.empty_like(A)
     minus_identity = -torch.eye(c, dtype=A.dtype)
-    spans = [(*_storage(A), True), (*_storage(X), False), (*_storage(minus_identity), True)]
-    pointers = [t.data_ptr() for t in (A, X, minus_identity)]
-    with _LOCK, _registered(2201, spans):
-        loaded.emulator_clear_report()
-        if loaded.peer_baseline(*pointers, c, count, cube_cores, None) != 0:
-            raise ValueError(f"C must be 16, 32, 64 or 128, got {c}")
-        return X, _report(2201)
+    report = run("peer_baseline", [A, minus_identity], [X], [c, count, cube_cores])
+    return X, report

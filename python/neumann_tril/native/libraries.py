@@ -55,10 +55,6 @@ _EMULATOR: Functions = {
     "emulator_report_sync_sites": (_TEXT, ()),
     "emulator_report_time_ns": (ctypes.c_double, ()),
 }
-_PEER_BASELINE: Functions = {
-    "peer_baseline": (_INT, (_ADDRESS, _ADDRESS, _ADDRESS, _INT, _INT, _INT, _ADDRESS))
-}
-"""Only in the emulator's library of dav-2201."""
 
 
 class NativeLibraryError(BackendError):
@@ -100,8 +96,7 @@ def library() -> ctypes.CDLL:
 def emulator_library(arch: int) -> ctypes.CDLL:
     """The NPU kernels of an architecture, 2201 or 3510, with the emulator."""
     path = FOLDER / f"libneumann_tril_emulator_{arch}.so"
-    functions = {**_EMULATOR, **_PEER_BASELINE} if arch == 2201 else _EMULATOR
-    return _load(path, functions, "the emulator's library", "build with NT_BUILD_EMULATOR")
+    return _load(path, _EMULATOR, "the emulator's library", "build with NT_BUILD_EMULATOR")
 
 
 def npu_library_path(arch: str) -> Path:
