@@ -1,12 +1,12 @@
 """Predicted against published times of a peer's five kernels of the chunk rule, on Ascend 910B2.
 
-python benchmarks/peers.py [--kernels kkt w_u ...] [--rounds N] [--cases L,H ...] [--json FILE]
+python benchmarks/peers.py [--kernels kkt w_u ...] [--heads 16 32 64] [--rounds R] [--json FILE]
 
 The kernels of ``benchmarks/peers`` have the structure of the published ones. A workload of 16
 sequences of L tokens takes the emulator hours, but every core does the same again and again: the
-emulator runs R, 2 R and 4 R rounds on all cores, a chunk of a head being a round, and a line through
-the first and the last gives the time of the workload, in whole rounds of the busiest core. The
-column "bend" says how far the run in between is from that line.
+emulator runs R, 2 R and 4 R rounds on all cores, a chunk of a head being a round, and a line
+through the first and the last gives the time of the workload, in whole rounds of the busiest core.
+"bend" says how far the run in between is from that line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,7 +41,8 @@ PUBLISHED_MS = {
 CASES = ((4096, 16), (4096, 32), (8192, 16), (8192, 32), (8192, 64), (16384, 16))
 """(tokens of a sequence, value heads)."""
 
-PIPES = ("MTE2", "MTE1", "M", "FIX", "V", "MTE3", "S")
+PIPES = {"MTE1": 1, "M": 1, "FIX": 1, "V": 2, "MTE3": 2, "MTE2": 3, "S": 3}
+"""Of a cube core and its two vector cores, how many have it."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def mask(diagonal: int) -> Tensor:
 def random_inputs(shape: Shape, seed: int = 0) -> dict[str, Tensor]:
     """Inputs of every kernel, of magnitudes as in a layer: float16, the gates float32.
 
-    q, k: (T, key heads, 128) of unit length; v, w, u, and rows of A and X: (T, heads, 128); beta, g:
-    (heads, T), g the sums of log gates since the start of the chunk; states: (T / 128, heads, 128,
-    128).
+    q, k: (T, key heads, 128) of unit length; v, w, u, and rows of A and X: (T, heads, 128); beta,
+    g: (heads, T), g the sums of log gates since the start of the chunk; states: (T / 128, heads,
+    128, 128).
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -172,9 +173,11 @@ class Kernel:
 
     def shape(self, rounds: int, heads: int) -> Shape:
         """Of at least so many rounds, without an idle core in any."""
-        # 3 sequences of a multiple of 16 heads share out over 24 cores evenly.
-        step = 3 * heads // CORES
-        return Shape(3, math.ceil(rounds / step), heads)
+        if not self.by_sequence:
+            return Shape(1, math.ceil(rounds * CORES / heads), heads)
+        # 3 sequences of a multiple of 16 heads share out over 24 cores evenly; with one chunk to a
+        # sequence, cube and vector cores would wait for each other.
+        return Shape(3, max(2, math.ceil(rounds * CORES / (3 * heads))), heads)
 
 
 KERNELS = {
@@ -188,13 +191,15 @@ KERNELS = {
 
 @dataclass(frozen=True)
 class Line:
-    """Microseconds as a line over rounds, how far a run between its ends is from it, and the busy
-    share of each pipe in the longest run; where a block has two vector cores, of both."""
+    """Microseconds as a line over rounds, how far a run between its ends is from it; and of the
+    longest run the busy share of each pipe, of the cores that have it, and the rate of HBM in GB/s.
+    """
 
     start_us: float
     round_us: float
     bend: float
     busy: dict[str, float]
+    hbm: float
 
     def at(self, rounds: int) -> float:
         return self.start_us + self.round_us * rounds
@@ -204,15 +209,19 @@ def modelled(kernel: Kernel, rounds: int, heads: int) -> Line:
     """The line of a kernel from runs of about ``rounds``, twice and four times as many."""
     runs = []
     for factor in (1, 2, 4):
-        shape = kernel.shape(factor * rounds, heads)
+        least = kernel.shape(rounds, heads)
+        shape = replace(least, chunks=factor * least.chunks)
         with emulator.options(2201, soc=SOC):
             _, report = kernel.launch(shape, random_inputs(shape))
         runs.append((kernel.rounds(shape), report))
     (first, a), (middle, b), (last, c) = runs
     slope = (c.time_us - a.time_us) / (last - first)
     start = a.time_us - slope * first
-    busy = {pipe: c.details["busy_ns"][pipe] / 1e3 / CORES / c.time_us for pipe in PIPES}
-    return Line(start, slope, b.time_us / (start + slope * middle) - 1, busy)
+    whole = CORES * c.time_us * 1e3
+    busy = {pipe: c.details["busy_ns"][pipe] / whole / share for pipe, share in PIPES.items()}
+    moved = c.details["hbm_read_bytes"] + c.details["hbm_write_bytes"]
+    bend = b.time_us / (start + slope * middle) - 1
+    return Line(start, slope, bend, busy, moved / c.time_us / 1e3)
 
 
 @dataclass(frozen=True)
@@ -254,14 +263,15 @@ def main() -> None:
             busy = ", ".join(f"{pipe} {share:.0%}" for pipe, share in line.busy.items())
             print(
                 f"{name}, {heads} heads: {line.start_us:.1f} us + {line.round_us:.3f} us a chunk, "
-                f"bend {line.bend:+.2%}; {busy}; {time.perf_counter() - begin:.0f} s",
+                f"bend {line.bend:+.2%}; {busy}, HBM {line.hbm:.0f} GB/s; "
+                f"{time.perf_counter() - begin:.0f} s",
                 flush=True,
             )
         for row in predictions(name, lines):
             rows.append(row)
             print(
-                f"{name:10} L = {row.length:6,} H = {row.heads}: {row.modelled_ms:6.2f} ms modelled, "
-                f"{row.published_ms:6.2f} ms published, {row.error:+.0%}",
+                f"{name:10} L = {row.length:6,} H = {row.heads}: {row.modelled_ms:6.2f} ms "
+                f"modelled, {row.published_ms:6.2f} ms published, {row.error:+.0%}",
                 flush=True,
             )
     if arguments.json:

@@ -131,13 +131,13 @@ def test_rounds_are_those_of_the_busiest_core(peers) -> None:
         for heads in (16, 32, 64):
             shape = kernel.shape(8, heads)
             assert kernel.rounds(shape) >= 8
-            assert kernel.rounds(shape) * peers.CORES == shape.sequences * shape.chunks * heads
+            assert kernel.rounds(shape) * peers.CORES == shape.tokens // SIDE * heads
 
 
 def test_a_line_through_two_runs_meets_the_third(peers, monkeypatch) -> None:
     """And every figure of a kernel comes from it."""
     monkeypatch.setattr(peers.Kernel, "shape", lambda _, rounds, heads: peers.Shape(3, rounds, 8))
-    line = peers.modelled(peers.KERNELS["kkt"], 1, 16)
+    line = peers.modelled(peers.KERNELS["kkt"], 2, 16)
     assert abs(line.bend) < 0.02
     rows = list(peers.predictions("kkt", {16: line}))
     assert [(row.length, row.heads) for row in rows] == [(4096, 16), (8192, 16), (16384, 16)]
