@@ -33,7 +33,7 @@ def of_bfloat16(bits: np.ndarray) -> np.ndarray:
 
 
 def stored(values: np.ndarray, kind: str) -> np.ndarray:
-    """Numbers as elements of a type."""
+    """Numbers as elements of a type, to nearest even where they are not."""
     return bfloat16(values) if kind == "bfloat16_t" else np.asarray(values).astype(STORED[kind])
 
 
@@ -50,3 +50,40 @@ def random(shape: tuple[int, ...], kind: str, seed: int = 0) -> np.ndarray:
     limits = np.iinfo(STORED[kind])
     low, high = max(limits.min, -100), min(limits.max, 100)
     return generator.integers(low, high, shape, endpoint=True).astype(STORED[kind])
+
+
+FORMATS = {"half": (10, -14, 15), "bfloat16_t": (7, -126, 127), "float": (23, -126, 127)}
+"""Digits behind the point, exponents of the smallest normal and of the largest number."""
+ROUNDINGS = ("RINT", "ROUND", "FLOOR", "CEIL", "TRUNC", "ODD")
+"""In the library's order of its cast modes."""
+
+
+def whole(x: np.ndarray, mode: str) -> np.ndarray:
+    """Numbers rounded to integers: to nearest with ties to even or away from zero, down, up, to zero."""
+    if mode == "ROUND":
+        return np.copysign(np.floor(np.abs(x) + 0.5), x)
+    if mode == "ODD":
+        down = np.trunc(x)
+        return np.where((down != x) & (down % 2 == 0), down + np.copysign(1, x), down)
+    functions = {"RINT": np.rint, "FLOOR": np.floor, "CEIL": np.ceil, "TRUNC": np.trunc}
+    return functions[mode](x)
+
+
+def converted(x: np.ndarray, kind: str, mode: str) -> np.ndarray:
+    """Numbers as elements of a type, rounded once; integers saturate, NaN becomes 0."""
+    wide = np.asarray(x, np.longdouble)
+    if kind not in FORMATS:
+        limits = np.iinfo(STORED[kind])
+        rounded = np.where(np.isnan(wide), 0, whole(wide, mode))
+        clipped = np.clip(rounded, np.longdouble(limits.min), np.longdouble(limits.max))
+        return clipped.astype(STORED[kind])
+    digits, lowest, _ = FORMATS[kind]
+    finite = np.isfinite(wide) & (wide != 0)
+    exponent = np.maximum(np.frexp(np.where(finite, wide, 1))[1] - 1, lowest)
+    quantum = np.ldexp(np.longdouble(1), exponent - digits)
+    return stored(np.where(finite, whole(wide / quantum, mode) * quantum, wide), kind)
+
+
+def packed(bits: np.ndarray) -> np.ndarray:
+    """Truth values as the library keeps them: element i in bit i % 8 of byte i / 8."""
+    return np.packbits(bits.reshape(-1), bitorder="little")

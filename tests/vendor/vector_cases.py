@@ -16,8 +16,6 @@ ARITHMETIC = ("half", "float", "int16_t", "int32_t")
 REALS = ("half", "float")
 SHAPES = {1: ((1000,), (16,)), 2: ((5, 64),), 3: ((3, 4, 32),)}
 """By the number of dimensions. Rows of more than one fill whole blocks, as the functions demand."""
-UNARY = (1, 2)
-"""With 3 dimensions the library's functions of one source read a temporary that is a null pointer."""
 TMP = 8192
 """Elements of a temporary buffer."""
 
@@ -28,9 +26,11 @@ def carrier(kind: str) -> str:
 
 
 def load(p: Program, array: np.ndarray, kind: str) -> Operand:
-    """An array in UB by load_gm_to_ubuf."""
+    """An array in UB by load_gm_to_ubuf; truth values become bits."""
     place = p.local("UB", array.shape, kind)
     by = carrier(kind)
+    if kind == "bool":
+        array = numbers.packed(array)
     flat = place.viewed(array.size)
     zero = numbers.stored(np.float32(0), by)
     p.call(f"load_gm_to_ubuf_1d_{by}", p.given(array.reshape(-1), by), flat, 0, zero, 0, 0)
@@ -42,9 +42,10 @@ def store(p: Program, place: Operand) -> np.ndarray:
     p.order("V", "MTE3")
     p.order("S", "MTE3")
     by = carrier(place.type)
-    target, got = p.result((math.prod(place.shape),), by)
+    count = math.prod(place.shape)
+    target, got = p.result(((count + 7) // 8 if place.type == "bool" else count,), by)
     p.call(f"store_ubuf_to_gm_1d_{by}", place.viewed(*target.shape), target, 0)
-    return got.reshape(place.shape)
+    return got if place.type == "bool" else got.reshape(place.shape)
 
 
 def apply(
@@ -143,7 +144,7 @@ def arithmetic() -> Iterator[Case]:
             ("vrelu", lambda x: np.maximum(x, 0)),
             ("vsqrt", np.sqrt),
         ):
-            yield from elementwise(name, kind, one(kind, name == "vsqrt"), of, dimensions=(1, 2, 3))
+            yield from elementwise(name, kind, one(kind, name == "vsqrt"), of)
         for name, of in (
             ("vexp", np.exp),
             ("vln", np.log),
@@ -151,7 +152,7 @@ def arithmetic() -> Iterator[Case]:
             ("vrec", lambda x: 1 / x),
         ):
             yield from elementwise(
-                name, kind, one(kind, True), of, tolerance=close, dimensions=(1, 2, 3)
+                name, kind, one(kind, True), of, tolerance=close
             )
     yield from elementwise(
         "vrelu", "int32_t", one("int32_t"), lambda x: np.maximum(x, 0), dimensions=(1, 2, 3)
@@ -159,20 +160,205 @@ def arithmetic() -> Iterator[Case]:
 
 
 def logic() -> Iterator[Case]:
-    for kind in ("int8_t", "uint8_t", "int16_t", "uint16_t", "int32_t", "uint32_t", "int64_t", "uint64_t"):
+    for kind in ("int8_t", "int16_t", "uint16_t", "int32_t", "uint32_t", "int64_t", "uint64_t"):
         for name, of in (("vand", np.bitwise_and), ("vor", np.bitwise_or), ("vxor", np.bitwise_xor)):
             dimensions = (1, 2) if name == "vxor" else (1, 2, 3)
             yield from elementwise(name, kind, two(kind), of, dimensions=dimensions)
-        yield from elementwise("vnot", kind, one(kind), np.invert, dimensions=(1, 2, 3))
+        yield from elementwise("vnot", kind, one(kind), np.invert)
     for kind in ("int16_t", "uint16_t", "int32_t", "uint32_t"):
         bits = numbers.STORED[kind](3)
         yield from elementwise("vshls_vs", kind, one(kind), np.left_shift, bits)
         yield from elementwise("vshrs_vs", kind, one(kind), np.right_shift, bits)
 
 
+def special(kind: str) -> np.ndarray:
+    """Ties, neighbours of powers of 2, subnormal and large numbers, infinities, NaN."""
+    ties = np.arange(-8, 8) + 0.5
+    steps = np.array([1 + 2.0**-11, 1 + 3 * 2.0**-11, 1 + 2.0**-8, 1 + 3 * 2.0**-8, 2.0**-25, 3e-8])
+    large = np.array([127.5, 128, 255.5, 32767.5, 65519.0, 65504.0, 2.0**31, 2.0**33, -(2.0**31)])
+    ends = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
+    with np.errstate(over="ignore"):
+        chosen = np.concatenate([ties, steps, -steps, large, -large, ends])
+        return numbers.stored(chosen.astype(np.float32), kind)
+
+
+def conversions() -> Iterator[Case]:
+    for source, target, modes in (
+        ("float", "float", "RAFCZ"),
+        ("float", "half", "RAFCZO"),
+        ("float", "bfloat16_t", "RAFCZ"),
+        ("float", "int64_t", "RAFCZ"),
+        ("float", "int32_t", "RAFCZ"),
+        ("float", "int16_t", "RAFCZ"),
+        ("half", "int32_t", "RAFCZ"),
+        ("half", "int16_t", "RAFCZ"),
+        ("half", "int8_t", "RAFCZ"),
+        ("half", "uint8_t", "RAFCZ"),
+        ("bfloat16_t", "int32_t", "RAFCZ"),
+        ("int64_t", "float", "RAFCZ"),
+        ("int32_t", "float", "RAFCZ"),
+        ("int16_t", "half", "RAFCZ"),
+        ("half", "float", "R"),
+        ("bfloat16_t", "float", "R"),
+        ("int16_t", "float", "R"),
+        ("int8_t", "half", "R"),
+        ("uint8_t", "half", "R"),
+        ("int32_t", "int16_t", "R"),
+        ("int32_t", "int64_t", "R"),
+        ("int64_t", "int32_t", "R"),
+    ):
+        for number in map("RAFCZO".index, modes):
+            for dims, shape in ((1, (1000,)), (2, (5, 64)), (1, None)):
+
+                def body(
+                    p: Program,
+                    source: str = source,
+                    target: str = target,
+                    number: int = number,
+                    dims: int = dims,
+                    shape: tuple[int, ...] | None = shape,
+                ) -> Sequence[Outcome]:
+                    given = wide_range(source) if shape is None else spread(shape, source)
+                    name = f"vcast_{source}_to_{target}_{dims}d_with_mode"
+                    got = apply(p, name, [(given, source)], (given.shape, target), None, [number])
+                    values = numbers.values(given, source)
+                    with np.errstate(all="ignore"):
+                        mode = numbers.ROUNDINGS[number]
+                        if source == target:
+                            expected = numbers.whole(values, mode).astype(np.float32)
+                        else:
+                            expected = numbers.converted(values, target, mode)
+                    return [Outcome(got, expected, kind=target)]
+
+                label = f"{numbers.ROUNDINGS[number]}, {text(shape) if shape else 'special values'}"
+                yield Case("aiv", f"vcast_{source}_to_{target}_{dims}d_with_mode", label, body)
+
+
+def spread(shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """Numbers of the size that integers have."""
+    values = numbers.random(shape, kind, 7)
+    return numbers.stored(numbers.values(values, kind) * np.float32(20), kind) if kind in numbers.FORMATS else values
+
+
+def wide_range(kind: str) -> np.ndarray:
+    if kind in numbers.FORMATS:
+        return special(kind)
+    limits = np.iinfo(numbers.STORED[kind])
+    ends = [limits.min, limits.min + 1, limits.max - 1, limits.max, 0, 1, 2049, 2**24 + 1, 40000]
+    return np.array([x for x in ends if limits.min <= x <= limits.max], numbers.STORED[kind])
+
+
+def narrowings() -> Iterator[Case]:
+    """Conversions that cut, and those of truth values and bytes."""
+    for source, target in (
+        ("int32_t", "int8_t"),
+        ("int16_t", "int8_t"),
+        ("int32_t", "int16_t"),
+        ("int64_t", "int32_t"),
+    ):
+
+        def cut(p: Program, source: str = source, target: str = target) -> Sequence[Outcome]:
+            given = np.random.default_rng(8).integers(-(2**15), 2**15, 512).astype(numbers.STORED[source])
+            if source != "int16_t":
+                given *= 999
+            name = f"vcast_{source}_to_{target}_1d_with_overflow"
+            got = apply(p, name, [(given, source)], (given.shape, target), source, [0])
+            return [Outcome(got, given.astype(numbers.STORED[target]))]
+
+        yield Case("aiv", f"vcast_{source}_to_{target}_1d_with_overflow", "512", cut)
+    for source in ("bool", "uint8_t"):
+        for target in ("half", "float", "bfloat16_t", "int16_t", "int32_t", "uint16_t", "uint32_t"):
+
+            def widen(p: Program, source: str = source, target: str = target) -> Sequence[Outcome]:
+                given = np.random.default_rng(9).integers(0, 2 if source == "bool" else 256, 512)
+                given = given.astype(np.uint8)
+                name = f"vcast_{source}_to_{target}_1d_with_temp"
+                got = apply(p, name, [(given, source)], (given.shape, target), "half", [0])
+                return [Outcome(got, numbers.stored(given, target), kind=target)]
+
+            yield Case("aiv", f"vcast_{source}_to_{target}_1d_with_temp", "512", widen)
+
+
+COMPARISONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "le": np.less_equal,
+}
+
+
+def comparisons() -> Iterator[Case]:
+    for kind in ("half", "float", "int32_t"):
+        for name, of in COMPARISONS.items():
+            if kind == "int32_t" and name not in ("eq", "ne"):
+                continue
+            for count in (1024, 1000, 256):
+                scalar = numbers.STORED[kind](2)
+
+                def body(
+                    p: Program,
+                    kind: str = kind,
+                    name: str = name,
+                    of: Callable[[np.ndarray, np.ndarray], np.ndarray] = of,
+                    count: int = count,
+                    scalar: np.generic | None = None,
+                ) -> Sequence[Outcome]:
+                    pair = np.random.default_rng(10).integers(0, 4, (2, count))
+                    a, b = pair.astype(numbers.STORED[kind])
+                    sources: list[tuple[np.ndarray, str] | np.generic | int] = [(a, kind), (b, kind)]
+                    if scalar is not None:
+                        sources[1], b = scalar, scalar
+                    name = f"vcmp{'s' * (scalar is not None)}_{name}_1d_{kind}"
+                    got = apply(p, name, sources, ((count,), "bool"))
+                    return [Outcome(got, numbers.packed(of(a, b)))]
+
+                yield Case("aiv", f"vcmp_{name}_1d_{kind}", text((count,)), body)
+
+                def with_scalar(
+                    p: Program, body: Callable[..., Sequence[Outcome]] = body, scalar: np.generic = scalar
+                ) -> Sequence[Outcome]:
+                    return body(p, scalar=scalar)
+
+                yield Case("aiv", f"vcmps_{name}_1d_{kind}", text((count,)), with_scalar)
+
+
+def selections() -> Iterator[Case]:
+    for kind in ("half", "float", "bfloat16_t", "int16_t", "uint16_t", "int32_t", "uint32_t", "int64_t"):
+        for form in ("vv", "vs", "sv", "ss"):
+            for count in (1024, 1000):
+
+                def body(
+                    p: Program, kind: str = kind, form: str = form, count: int = count
+                ) -> Sequence[Outcome]:
+                    choice = np.random.default_rng(11).integers(0, 2, count).astype(bool)
+                    a, b = numbers.random((2, count), kind, 12)
+                    sources: list[tuple[np.ndarray, str] | np.generic | int] = [(choice, "bool")]
+                    for n, array in enumerate((a, b)):
+                        if form[n] == "s":
+                            array[:] = array[0]
+                            sources.append(array[0])
+                        else:
+                            sources.append((array, kind))
+                    name = selection(form, kind)
+                    got = apply(p, name, sources, ((count,), kind), kind)
+                    return [Outcome(got, np.where(choice, a, b), kind=kind)]
+
+                yield Case("aiv", selection(form, kind), text((count,)), body)
+
+
+def selection(form: str, kind: str) -> str:
+    return f"vsel_{form}_1d_{'bool_' * (form == 'vv')}{kind}"
+
+
 def cases() -> Iterator[Case]:
     yield from arithmetic()
     yield from logic()
+    yield from conversions()
+    yield from narrowings()
+    yield from comparisons()
+    yield from selections()
 
 
 def text(shape: Sequence[int]) -> str:

@@ -35,17 +35,18 @@ struct Control {
     uint64_t word = 0;
 };
 
-constexpr unsigned kAtomicType = 6, kAtomicKind = 9, kHf32 = 46, kCounter = 56;
+constexpr unsigned kAtomicType = 6, kAtomicKind = 9, kHf32 = 46, kCounter = 56, kCut = 59;
 
 // The control register, as far as the library sets it: CTRL[56] counts elements instead of masking
-// them, CTRL[46] rounds float operands of products to HF32, CTRL[8:6] makes stores add. CTRL[59] and
-// CTRL[60] do nothing on dav-2201.
+// them, CTRL[59] cuts integers that overflow in a conversion, CTRL[46] rounds float operands of
+// products to HF32, CTRL[8:6] makes stores add.
 void set_control(uint64_t word, Site site) {
     emulator::Core& core = emulator::current_core();
     core.state<Control>().word = word;
     core.state<emulator::MmadState>().hf32 = vendor::field(word, kHf32, 1) != 0;
     if (core.is_cube) return;
     emulator::vector_state().counter_mode = vendor::field(word, kCounter, 1) != 0;
+    emulator::vector_state().cut_integers = vendor::field(word, kCut, 1) != 0;
     emulator::disable_dma_atomic();
     using emulator::DType;
     constexpr DType types[] = {DType::F32, DType::F32, DType::F16, DType::I16,
