@@ -69,6 +69,7 @@ class Program:
         self.arrays: list[tuple[np.ndarray, bool]] = []
         self.kept: list[object] = []
         self.used: dict[str, int] = {}
+        self.flags: dict[tuple[str, str], int] = {}
 
     # --- places
     def given(self, array: np.ndarray, kind: str) -> Operand:
@@ -117,8 +118,10 @@ class Program:
 
     def order(self, source: str, target: str) -> None:
         """What follows on ``target`` waits for what ``source`` has been given so far."""
-        self.set_flag(source, target)
-        self.wait_flag(source, target)
+        number = self.flags.get((source, target), 0)
+        self.flags[source, target] = number + 1  # a flag of its own each time
+        self.set_flag(source, target, number)
+        self.wait_flag(source, target, number)
 
     # --- run
     def run(self) -> str:

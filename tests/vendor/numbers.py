@@ -77,11 +77,16 @@ def converted(x: np.ndarray, kind: str, mode: str) -> np.ndarray:
         rounded = np.where(np.isnan(wide), 0, whole(wide, mode))
         clipped = np.clip(rounded, np.longdouble(limits.min), np.longdouble(limits.max))
         return clipped.astype(STORED[kind])
-    digits, lowest, _ = FORMATS[kind]
+    digits, lowest, highest = FORMATS[kind]
     finite = np.isfinite(wide) & (wide != 0)
     exponent = np.maximum(np.frexp(np.where(finite, wide, 1))[1] - 1, lowest)
     quantum = np.ldexp(np.longdouble(1), exponent - digits)
-    return stored(np.where(finite, whole(wide / quantum, mode) * quantum, wide), kind)
+    rounded = np.where(finite, whole(wide / quantum, mode) * quantum, wide)
+    # IEEE 754: what overflows stops at the largest number if rounded towards zero there.
+    largest = (2 - np.longdouble(2) ** -digits) * np.longdouble(2) ** highest
+    stops = np.array([mode in ("TRUNC", "ODD", other) for other in ("FLOOR", "CEIL")])
+    stops = finite & np.where(wide > 0, stops[0], stops[1])
+    return stored(np.where(stops, np.clip(rounded, -largest, largest), rounded), kind)
 
 
 def packed(bits: np.ndarray) -> np.ndarray:

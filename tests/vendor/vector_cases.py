@@ -16,7 +16,7 @@ ARITHMETIC = ("half", "float", "int16_t", "int32_t")
 REALS = ("half", "float")
 SHAPES = {1: ((1000,), (16,)), 2: ((5, 64),), 3: ((3, 4, 32),)}
 """By the number of dimensions. Rows of more than one fill whole blocks, as the functions demand."""
-TMP = 8192
+TMP = 6144
 """Elements of a temporary buffer."""
 
 
@@ -25,8 +25,15 @@ def carrier(kind: str) -> str:
     return "uint8_t" if kind == "bool" else kind
 
 
-def load(p: Program, array: np.ndarray, kind: str) -> Operand:
-    """An array in UB by load_gm_to_ubuf; truth values become bits."""
+def load(p: Program, array: np.ndarray, kind: str, whole: int = 1) -> Operand:
+    """An array in UB by load_gm_to_ubuf; truth values become bits.
+
+    ``whole``: zeros fill a row up to a multiple of that many elements.
+    """
+    if whole > 1:
+        filled = np.zeros((array.size + whole - 1) // whole * whole, array.dtype)
+        filled[: array.size] = array
+        return load(p, filled, kind).viewed(array.size)
     place = p.local("UB", array.shape, kind)
     by = carrier(kind)
     if kind == "bool":
@@ -55,14 +62,21 @@ def apply(
     target: tuple[tuple[int, ...], str],
     temporary: str | None = None,
     after: Sequence[object] = (),
+    whole: int = 1,
+    written: bool = False,
 ) -> np.ndarray:
-    """function(sources ..., target, temporary, after ...) on arrays in UB; returns the target."""
+    """function(sources ..., target, temporary, after ...) on arrays in UB; returns the target.
+
+    ``written``: the temporary holds something before.
+    """
     arguments: list[object] = []
     for source in sources:
-        arguments.append(load(p, *source) if isinstance(source, tuple) else source)
+        arguments.append(load(p, *source, whole) if isinstance(source, tuple) else source)
     place = p.local("UB", *target)
     arguments.append(place)
-    if temporary is not None:
+    if temporary is not None and written:
+        arguments.append(load(p, np.zeros(TMP, numbers.STORED[temporary]), temporary))
+    elif temporary is not None:
         arguments.append(p.local("UB", (TMP,), temporary))
     p.order("MTE2", "V")
     p.order("MTE2", "S")
@@ -258,7 +272,7 @@ def narrowings() -> Iterator[Case]:
     ):
 
         def cut(p: Program, source: str = source, target: str = target) -> Sequence[Outcome]:
-            given = np.random.default_rng(8).integers(-(2**15), 2**15, 512).astype(numbers.STORED[source])
+            given = np.random.default_rng(8).integers(-(2**15), 2**15, 4096).astype(numbers.STORED[source])
             if source != "int16_t":
                 given *= 999
             name = f"vcast_{source}_to_{target}_1d_with_overflow"
@@ -266,14 +280,13 @@ def narrowings() -> Iterator[Case]:
             return [Outcome(got, given.astype(numbers.STORED[target]))]
 
         yield Case("aiv", f"vcast_{source}_to_{target}_1d_with_overflow", "512", cut)
-    for source in ("bool", "uint8_t"):
+    for source in ("bool", "uint8_t"):  # bits, under both names
         for target in ("half", "float", "bfloat16_t", "int16_t", "int32_t", "uint16_t", "uint32_t"):
 
             def widen(p: Program, source: str = source, target: str = target) -> Sequence[Outcome]:
-                given = np.random.default_rng(9).integers(0, 2 if source == "bool" else 256, 512)
-                given = given.astype(np.uint8)
+                given = np.random.default_rng(9).integers(0, 2, 512).astype(bool)
                 name = f"vcast_{source}_to_{target}_1d_with_temp"
-                got = apply(p, name, [(given, source)], (given.shape, target), "half", [0])
+                got = apply(p, name, [(given, "bool")], (given.shape, target), "half", [0])
                 return [Outcome(got, numbers.stored(given, target), kind=target)]
 
             yield Case("aiv", f"vcast_{source}_to_{target}_1d_with_temp", "512", widen)
@@ -311,7 +324,8 @@ def comparisons() -> Iterator[Case]:
                     if scalar is not None:
                         sources[1], b = scalar, scalar
                     name = f"vcmp{'s' * (scalar is not None)}_{name}_1d_{kind}"
-                    got = apply(p, name, sources, ((count,), "bool"))
+                    whole = 256 // np.dtype(numbers.STORED[kind]).itemsize  # comparisons read whole iterations
+                    got = apply(p, name, sources, ((count,), "bool"), whole=whole)
                     return [Outcome(got, numbers.packed(of(a, b)))]
 
                 yield Case("aiv", f"vcmp_{name}_1d_{kind}", text((count,)), body)
@@ -352,6 +366,205 @@ def selection(form: str, kind: str) -> str:
     return f"vsel_{form}_1d_{'bool_' * (form == 'vv')}{kind}"
 
 
+def quarters(shape: tuple[int, ...], kind: str, seed: int) -> np.ndarray:
+    """Numbers whose sums are exact in every type."""
+    values = np.random.default_rng(seed).integers(-12, 12, shape, endpoint=True)
+    return (values / 4 if kind in REALS else values).astype(numbers.STORED[kind])
+
+
+def factors(shape: tuple[int, ...], kind: str, seed: int) -> np.ndarray:
+    """Numbers whose products are exact in every type: few are not 1."""
+    generator = np.random.default_rng(seed)
+    values = np.where(generator.random(shape) < 0.9, 1, generator.choice([-1, 2], shape))
+    return values.astype(numbers.STORED[kind])
+
+
+REDUCTIONS: dict[str, tuple[np.ufunc, float]] = {
+    "sum": (np.add, 0),
+    "prod": (np.multiply, 1),
+    "max": (np.maximum, -np.inf),
+    "min": (np.minimum, np.inf),
+    "xori": (np.bitwise_xor, 0),
+    "ori": (np.bitwise_or, 0),
+    "andi": (np.bitwise_and, -1),
+}
+
+
+def initial(kind: str, value: float) -> np.generic:
+    """The neutral element of a reduction."""
+    if np.isinf(value) and kind not in REALS:
+        limits = np.iinfo(numbers.STORED[kind])
+        value = limits.max if value > 0 else limits.min
+    return np.asarray(value).astype(numbers.STORED[kind])[()]
+
+
+def reductions() -> Iterator[Case]:
+    """Over everything (r), over the last axis (ar), the first (ra), and the first of three (ra0a1)."""
+    for operation, (of, neutral) in REDUCTIONS.items():
+        kinds = ("int16_t", "int32_t") if neutral != neutral else ARITHMETIC
+        if operation in ("xori", "ori", "andi"):
+            kinds = ("int16_t", "int32_t")
+        for kind in kinds:
+            for form, shapes in (
+                ("r", ((1000,), (64,), (2048,))),
+                ("ar", ((5, 64), (32, 128))),
+                ("ra", ((5, 64), (16, 32))),
+                ("ra0a1", ((4, 3, 32),)),
+            ):
+                fast = kind in REALS and form in ("r", "ar") and operation in ("sum", "max", "min")
+                name = f"{'enablevc_' * fast}reduce_{operation}_{form}_{kind}"
+                for shape in shapes:
+
+                    def body(
+                        p: Program,
+                        name: str = name,
+                        of: np.ufunc = of,
+                        neutral: float = neutral,
+                        kind: str = kind,
+                        form: str = form,
+                        shape: tuple[int, ...] = shape,
+                    ) -> Sequence[Outcome]:
+                        make = factors if of is np.multiply else quarters
+                        given = make(shape, kind, 13)
+                        axis = 1 if form == "ar" else 0
+                        with np.errstate(all="ignore"):
+                            expected = of.reduce(given, axis=axis, keepdims=True, dtype=given.dtype)
+                        start = initial(kind, neutral)
+                        got = apply(p, name, [(given, kind)], (expected.shape, kind), kind, [start])
+                        return [Outcome(got, expected, kind=kind)]
+
+                    yield Case("aiv", name, text(shape), body)
+
+
+def positions() -> Iterator[Case]:
+    """The largest or smallest element and where the first of them lies."""
+    for operation, of in (("max", np.argmax), ("min", np.argmin)):
+        for kind in REALS:
+            for form, shape in (("r", (1000,)), ("r", (64,)), ("ar", (5, 64)), ("ra", (5, 64))):
+                name = f"reduce_{operation}_with_index_{form}_{kind}"
+
+                def body(
+                    p: Program,
+                    name: str = name,
+                    of: Callable[..., np.ndarray] = of,
+                    kind: str = kind,
+                    form: str = form,
+                    shape: tuple[int, ...] = shape,
+                    neutral: float = REDUCTIONS[operation][1],
+                ) -> Sequence[Outcome]:
+                    given = quarters(shape, kind, 14)
+                    axis = 1 if form == "ar" else 0
+                    where = np.expand_dims(of(given, axis=axis), axis)
+                    source = load(p, given, kind)
+                    value = p.local("UB", where.shape, kind)
+                    index = p.local("UB", where.shape, "int32_t")
+                    scratch = p.local("UB", (TMP,), "int32_t" if form == "ra" else kind)
+                    p.order("MTE2", "V")
+                    p.order("MTE2", "S")
+                    start = [] if form == "ra" else [initial(kind, neutral)]
+                    p.call(name, source, value, index, scratch, *start)
+                    values, indices = store(p, value), store(p, index)
+                    best = np.take_along_axis(given, where, axis)
+                    return [Outcome(values, best), Outcome(indices, where.astype(np.int32))]
+
+                yield Case("aiv", name, text(shape), body)
+
+
+ALL = (
+    "half",
+    "float",
+    "bfloat16_t",
+    "int8_t",
+    "uint8_t",
+    "int16_t",
+    "uint16_t",
+    "int32_t",
+    "uint32_t",
+    "int64_t",
+    "uint64_t",
+)
+WORDS = ALL[:3] + ALL[5:]
+"""Types of 16 bits or more."""
+
+
+def broadcasts() -> Iterator[Case]:
+    for name, kinds, source, target, temporary in (
+        ("broadcast_1d", ALL, (1,), (1000,), False),
+        ("broadcast_first_axis_align_2d", ALL, (1, 64), (5, 64), False),
+        ("broadcast_first_axis_unalign_2d", WORDS, (1, 33), (5, 33), True),
+        ("broadcast_first_axis_unknown_align_2d", WORDS, (1, 64), (5, 64), True),
+        ("broadcast_first_axis_align_3d", ALL, (1, 3, 32), (4, 3, 32), False),
+        ("broadcast_first_axis_unalign_3d", WORDS, (1, 3, 5), (4, 3, 5), True),
+        ("broadcast_first_axis_unknown_align_3d", WORDS, (1, 3, 32), (4, 3, 32), True),
+        ("broadcast_middle_axis_align_3d", ALL, (4, 1, 32), (4, 3, 32), False),
+        ("broadcast_last_axis_align_2d", WORDS, (5, 1), (5, 64), True),
+        ("broadcast_last_axis_unalign_2d", WORDS, (5, 1), (5, 33), True),
+        ("broadcast_last_axis_unknown_align_2d", WORDS, (5, 1), (5, 64), True),
+    ):
+        for kind in kinds:
+
+            def body(
+                p: Program,
+                name: str = name,
+                kind: str = kind,
+                source: tuple[int, ...] = source,
+                target: tuple[int, ...] = target,
+                temporary: bool = temporary,
+            ) -> Sequence[Outcome]:
+                given = numbers.random(source, kind, 15)
+                scratch = kind if temporary else None
+                got = apply(p, f"{name}_{kind}", [(given, kind)], (target, kind), scratch)
+                return [Outcome(got, np.broadcast_to(given, target), kind=kind)]
+
+            yield Case("aiv", f"{name}_{kind}", text(target), body)
+    for kind in ALL:
+        for dims, shape in ((1, (1000,)), (2, (5, 64))):
+
+            def scalar(
+                p: Program, kind: str = kind, dims: int = dims, shape: tuple[int, ...] = shape
+            ) -> Sequence[Outcome]:
+                value = numbers.stored(np.float32(3), kind)[()]
+                name = f"broadcast_scalar_{kind}_to_{dims}d"
+                got = apply(p, name, [value], (shape, kind))
+                return [Outcome(got, np.full(shape, value), kind=kind)]
+
+            yield Case("aiv", f"broadcast_scalar_{kind}_to_{dims}d", text(shape), scalar)
+
+
+def rearrangements() -> Iterator[Case]:
+    for kind in ALL:
+        for name, shape, order in (
+            ("transpose_2d_with_last_axis", (32, 64), (1, 0)),
+            ("transpose_3d_with_last_axis", (32, 3, 64), (2, 1, 0)),
+            ("transpose_3d_without_last_axis", (4, 3, 32), (1, 0, 2)),
+        ):
+
+            def body(
+                p: Program,
+                name: str = f"{name}_{kind}",
+                kind: str = kind,
+                shape: tuple[int, ...] = shape,
+                order: tuple[int, ...] = order,
+            ) -> Sequence[Outcome]:
+                given = numbers.random(shape, kind, 16)
+                expected = given.transpose(order)
+                scratch = kind if kind.endswith("64_t") and "with_last" in name else None
+                # 64 bits are moved in squares of which only a part is used.
+                target = (expected.shape, kind)
+                got = apply(p, name, [(given, kind)], target, scratch, written=True)
+                return [Outcome(got, expected, kind=kind)]
+
+            yield Case("aiv", f"{name}_{kind}", text(shape), body)
+        for shape in ((1000,), (5, 64), (3, 4, 32)):
+
+            def copy(p: Program, kind: str = kind, shape: tuple[int, ...] = shape) -> Sequence[Outcome]:
+                given = numbers.random(shape, kind, 17)
+                name = f"copy_ubuf_to_ubuf_{len(shape)}d_{kind}"
+                return [Outcome(apply(p, name, [(given, kind)], (shape, kind)), given, kind=kind)]
+
+            yield Case("aiv", f"copy_ubuf_to_ubuf_{len(shape)}d_{kind}", text(shape), copy)
+
+
 def cases() -> Iterator[Case]:
     yield from arithmetic()
     yield from logic()
@@ -359,6 +572,10 @@ def cases() -> Iterator[Case]:
     yield from narrowings()
     yield from comparisons()
     yield from selections()
+    yield from reductions()
+    yield from positions()
+    yield from broadcasts()
+    yield from rearrangements()
 
 
 def text(shape: Sequence[int]) -> str:

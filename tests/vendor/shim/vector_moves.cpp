@@ -55,6 +55,11 @@ void gather_mask(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word, Site
     state.counter_mode = counter;  // the API's function ends in normal mode, the instruction does not
 }
 
+// The size of the element that the last maximum or minimum was taken of.
+struct LastExtremum {
+    uint32_t size = 0;
+};
+
 // What is stored to global memory has the type that atomic addition has been set to.
 template <typename T>
 void copy_out(uint64_t dst, uint64_t src, uint64_t shape, uint64_t gaps, Site site) {
@@ -182,6 +187,7 @@ void hivm_S_VNCHWCONV_b32(uint64_t dst, uint64_t src, uint64_t word) {
                               static_cast<int32_t>(field(word, 16, 16)),                        \
                               static_cast<int32_t>(field(word, 32, 16)),                        \
                               static_cast<ReduceOrder>(order), site);                           \
+        emulator::current_core().state<LastExtremum>().size = sizeof(TYPE);                     \
     }
 #define VENDOR_GROUPS(NAME, FUNCTION, SUFFIX, TYPE)                                             \
     void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src, uint64_t word) {                    \
@@ -208,7 +214,10 @@ VENDOR_REDUCTIONS(f32, float)
 // The last maximum or minimum: its bits below, its index above.
 uint64_t hivm_GET_MAX_MIN_CNT() {
     const emulator::VectorState& state = emulator::vector_state();
-    return uint64_t{state.reduced_index} << 32 | emulator::bit_cast<uint32_t>(state.reduced_value);
+    const bool is_half = emulator::current_core().state<LastExtremum>().size == sizeof(half);
+    const uint64_t bits = is_half ? uint64_t{emulator::half_bits(state.reduced_value)}
+                                  : uint64_t{emulator::bit_cast<uint32_t>(state.reduced_value)};
+    return uint64_t{state.reduced_index} << 32 | bits;
 }
 
 }  // extern "C"
