@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc cmake -type f)
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test bench vendor-check lint format clean
 
 demo: $(VENV)/.package
 	$(BIN)/python -m neumann_tril demo
@@ -14,6 +14,10 @@ test: $(VENV)/.package $(VENV)/.tests $(VENV)/.torch_npu
 
 bench: $(VENV)/.package
 	$(BIN)/python benchmarks/cpu.py
+
+# Needs a package of the vendor and LLVM 19; says what to install where they are missing.
+vendor-check: $(VENV)/.torch
+	PYTHONPATH=tests $(BIN)/python -m vendor
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

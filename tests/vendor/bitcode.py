@@ -105,16 +105,23 @@ def as_call(line: str, number: int) -> list[str]:
         line = re.sub(rf"\b(half|bfloat)(?: noundef)? {VALUE}", bits, line)
         line = re.sub(r"@llvm\.hivm\.([\w.]+)", lambda m: "@" + shim_name(m[1]), line)
         return [*before, line]
-    load = re.match(rf"  (%[\w.]+) = load (?:volatile )?{SCALAR}, {POINTER} (.*?)(?:, align.*)?$", line)
+    load = re.match(
+        rf"  (%[\w.]+) = load (?:volatile )?{SCALAR}, {POINTER} (.*?)(?:, align.*)?$", line
+    )
     if load:
         name, kind, space, place = load.groups()
-        at, call = f"%at{number}", f"call {INTEGER.get(kind, kind)} @scalar_load_{INTEGER.get(kind, kind)}"
+        at, call = (
+            f"%at{number}",
+            f"call {INTEGER.get(kind, kind)} @scalar_load_{INTEGER.get(kind, kind)}",
+        )
         lines = [f"  {at} = ptrtoint ptr addrspace({space}) {place} to i64"]
         if kind not in INTEGER:
             return [*lines, f"  {name} = {call}(i32 {space}, i64 {at})"]
         lines.append(f"  %bits{number} = {call}(i32 {space}, i64 {at})")
         return [*lines, f"  {name} = bitcast i16 %bits{number} to {kind}"]
-    store = re.match(rf"  store (?:volatile )?{SCALAR} {VALUE}, {POINTER} (.*?)(?:, align.*)?$", line)
+    store = re.match(
+        rf"  store (?:volatile )?{SCALAR} {VALUE}, {POINTER} (.*?)(?:, align.*)?$", line
+    )
     if store:
         kind, value, space, place = store.groups()
         at = f"%at{number}"
@@ -189,7 +196,11 @@ def declaration(line: str) -> list[str]:
     if "@llvm.hivm." not in line:
         return [line]
     line = re.sub(r"@llvm\.hivm\.([\w.]+)", lambda m: "@" + shim_name(m[1]), line)
-    return [re.sub(r"\b(?:half|bfloat)\b", "i16", re.sub(r" (?:nocapture|writeonly|readonly)", "", line))]
+    return [
+        re.sub(
+            r"\b(?:half|bfloat)\b", "i16", re.sub(r" (?:nocapture|writeonly|readonly)", "", line)
+        )
+    ]
 
 
 def names(core: str) -> set[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -44,6 +45,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """Why a case does not agree: what the disagreement says, and what the public documents say.
+
+    ``without``: the numbers agree on the emulator without "strict", or without any "checks".
+    """
+
+    disagreement: str
+    reason: str
+    without: Literal["strict", "checks"] | None = None
+
+
+@dataclass(frozen=True)
 class Case:
     """``body`` builds a program with ``function`` in it and returns what to look at after its run."""
 
@@ -51,14 +64,37 @@ class Case:
     function: str
     label: str
     body: Callable[[Program], Sequence[Outcome]]
-    also: Sequence[str] = field(default=())
-    """Other functions of the library that the body calls."""
+    explanation: Explanation | None = None
 
-    def run(self, library: Library) -> str:
-        """An empty text, or the disagreement."""
-        program = Program(library)
-        outcomes = self.body(program)
-        error = program.run()
+    def prepared(self) -> Prepared:
+        program = Program()
+        return Prepared(self, program, self.body(program))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case with its program and its numbers."""
+
+    case: Case
+    program: Program
+    outcomes: Sequence[Outcome]
+
+    def disagreement(self, library: Library, without: str | None = None) -> str:
+        """Runs the program; an empty text where the emulator and numpy agree."""
+        error = self.program.run(library, without != "checks", without is None)
         if error:
             return error
-        return "; ".join(filter(None, (outcome.difference() for outcome in outcomes)))
+        return "; ".join(filter(None, (outcome.difference() for outcome in self.outcomes)))
+
+    def verdict(self, library: Library) -> tuple[str, str]:
+        """ "agrees", "explained" or "disagrees", and why."""
+        found, expected = self.disagreement(library), self.case.explanation
+        if expected is None:
+            return ("disagrees", found) if found else ("agrees", "")
+        if expected.disagreement not in found:
+            return (
+                "disagrees",
+                f"expected was: {expected.disagreement}; found: {found or 'nothing'}",
+            )
+        numbers_differ = expected.without and self.disagreement(library, expected.without)
+        return ("disagrees", numbers_differ) if numbers_differ else ("explained", expected.reason)

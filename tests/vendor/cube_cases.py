@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vendor import numbers
-from vendor.cases import Case, Outcome
+from vendor.cases import Case, Explanation, Outcome
 from vendor.machine import Operand, Program
 
 NO_QUANT, F322F16, REQ8, F322BF16 = 0, 1, 9, 16
@@ -46,7 +46,9 @@ def to_l1(p: Program, matrix: np.ndarray, kind: str) -> Operand:
     rows, columns = up(matrix.shape[0], unit), up(matrix.shape[1], max(unit, width))
     place = p.local("L1", (rows, columns), kind)
     if (rows, columns) != matrix.shape:  # the library multiplies what is there in padding rows, too
-        p.call(f"set_l1_2d_{kind}", numbers.stored(np.float32(0), kind), place.viewed(rows * columns))
+        p.call(
+            f"set_l1_2d_{kind}", numbers.stored(np.float32(0), kind), place.viewed(rows * columns)
+        )
         p.barrier("MTE2")
     place = blocks(place, rows, columns, width)
     p.call(f"nd2nz_{kind}", p.given(matrix, kind), place)
@@ -54,7 +56,13 @@ def to_l1(p: Program, matrix: np.ndarray, kind: str) -> Operand:
 
 
 def product(
-    p: Program, kind: str, shape: tuple[int, int, int], ta: bool, tb: bool, bias: str = ""
+    p: Program,
+    kind: str,
+    shape: tuple[int, int, int],
+    ta: bool,
+    tb: bool,
+    bias: str = "",
+    end: str = "",
 ) -> tuple[Operand, np.ndarray]:
     """A product in L0C by nd2nz and mma_tile; M has been given its last instruction."""
     m, k, n = shape
@@ -66,7 +74,7 @@ def product(
     rows, columns = up(m, 32 if kind == "int8_t" else 16), up(n, 32 if kind == "int8_t" else 16)
     place = p.local("L0C", (rows, columns), of)
     place = place.viewed(columns // 16, rows // 16, 16, 16)
-    name = f"mma_tile_{kind}_to_{of}" + "_ta" * ta + "_tb" * tb
+    name = f"mma_tile_{kind}_to_{of}" + "_ta" * ta + "_tb" * tb + end
     row: tuple[Operand, ...] = ()
     if bias:
         name = f"mma_tile_with_{bias}_bias_{kind}_to_{of}"
@@ -92,7 +100,6 @@ def products() -> Iterator[Case]:
         for ta in (False, True):
             for tb in (False, True):
                 name = f"mma_tile_{kind}_to_{of}" + "_ta" * ta + "_tb" * tb
-                out = f"fixpipe_nz2nd_{of}_to_{of}_4d_to_2d"
                 for shape in SHAPES:
 
                     def body(
@@ -105,7 +112,27 @@ def products() -> Iterator[Case]:
                         place, c = product(p, kind, shape, ta, tb)
                         return [moved_out(p, place, c, PRODUCTS[kind][0], NO_QUANT)]
 
-                    yield Case("aic", name, text(shape), body, (f"nd2nz_{kind}", out))
+                    yield Case("aic", name, text(shape), body, ragged(kind, shape, ta, tb))
+
+
+def ragged(kind: str, shape: tuple[int, int, int], ta: bool, tb: bool) -> Explanation | None:
+    """What strict mode has against shapes that fill no whole squares."""
+    n = shape[2]
+    if kind == "float" and ta and not tb and 1 <= n % 16 <= 8:
+        return Explanation(
+            "of L0B (B), which nothing has written",
+            "with kDirectionAlign the library multiplies columns that it has not loaded; Fixpipe "
+            "does not store them. Strict mode alone refuses that",
+            without="strict",
+        )
+    if kind == "int8_t" and not tb and n > 32 and 1 <= n % 32 <= 16:
+        return Explanation(
+            "race: LoadDataWithTranspose (pipe MTE1) writes L0B",
+            "a transposing load writes more columns than are left, the next one overwrites them: the "
+            "library takes loads of a pipe to be in order. Strict mode alone refuses that",
+            without="strict",
+        )
+    return None
 
 
 def moved_out(
@@ -188,12 +215,22 @@ def conversions() -> Iterator[Case]:
                 yield Case("aic", f"fixpipe_nz2nd_{of}_to_{to}_4d_to_2d{end}", label, body)
 
 
+NO_SCALES = Explanation(
+    "lies in no registered buffer",
+    "the library's function without scales gives its kernel a null pointer for them, and the kernel "
+    "reads it: without a scale no conversion from int32_t to half exists (Fixpipe's page). The "
+    "kernel itself agrees, see GemmKernel",
+)
+
+
 def whole_kernels() -> Iterator[Case]:
     """matmul_*: kernels from global memory to global memory, with flags of their own."""
     for kind in ("half", "int8_t"):
         for ta in (False, True):
             for tb in (False, True):
-                name = f"matmul_Xbias_Xdescale_{'X' * (not ta)}transposeA_{'X' * (not tb)}transposeB"
+                name = (
+                    f"matmul_Xbias_Xdescale_{'X' * (not ta)}transposeA_{'X' * (not tb)}transposeB"
+                )
                 for m, k, n in ((64, 64, 64), (128, 256, 128), (256, 320, 192)):
 
                     def body(
@@ -213,7 +250,9 @@ def whole_kernels() -> Iterator[Case]:
                         c = (left.T if ta else left) @ (right.T if tb else right)
                         return [Outcome(got, c.astype(np.float16))]
 
-                    yield Case("aic", f"{name}_TA{kind}_TB{kind}_TChalf", text((m, k, n)), body)
+                    full = f"{name}_TA{kind}_TB{kind}_TChalf"
+                    lacks = NO_SCALES if kind == "int8_t" else None
+                    yield Case("aic", full, text((m, k, n)), body, lacks)
 
 
 def moves() -> Iterator[Case]:
@@ -274,6 +313,106 @@ def fills() -> Iterator[Case]:
         yield Case("aic", f"set_l1_2d_{kind}", f"value {value}", body)
 
 
+NO_BARRIER = Explanation(
+    "race: Fixpipe (pipe FIX) reads FB",
+    "the kernel copies scales to the Fixpipe buffer and uses them without a barrier of the pipe; both "
+    "are instructions of PIPE_FIX (the appendix on pipes), and the page of SetFixPipeConfig puts "
+    "PipeBarrier<PIPE_FIX> between the two. The numbers agree",
+    without="checks",
+)
+TILING = "_ZN12TilingParamsC1Ev", "_Z10calcTilinglllR12TilingParams"
+"""What the library's matmul functions call before their kernel."""
+
+
+def quantised_kernels() -> Iterator[Case]:
+    """The kernel behind matmul_* of int8_t with a scale for each column, which no function exports."""
+    for ta, tb in ((False, False), (True, False), (False, True), (True, True)):
+        flags = f"Lb{int(ta)}ELb{int(tb)}ELb0ELb0E"
+        symbol = (
+            f"_Z10GemmKernelIL8ArchType0EaL10CubeFormat0EaLS1_0EDhLS1_0Eiim{flags}EvPU3AS1hS3_S3_S3_"
+            "S3_R12TilingParams"
+        )
+        for shape in ((64, 64, 64), (128, 256, 128)):
+
+            def body(
+                p: Program,
+                symbol: str = symbol,
+                shape: tuple[int, int, int] = shape,
+                ta: bool = ta,
+                tb: bool = tb,
+            ) -> Sequence[Outcome]:
+                m, k, n = shape
+                a = small((k, m) if ta else (m, k), "int8_t", 4)
+                b = small((n, k) if tb else (k, n), "int8_t", 5)
+                scales = np.float32(2.0) ** np.random.default_rng(6).integers(-6, 3, n)
+                bits = scales.astype(np.float32).view(np.uint32).astype(np.uint64)
+                target, got = p.result((m, n), "half")
+                tiling = p.host(512)
+                p.call(TILING[0], tiling)
+                p.call(TILING[1], m, k, n, tiling)
+                places = [p.given(a, "int8_t"), p.given(b, "int8_t"), target]
+                scale = p.given(bits, "uint64_t")
+                p.call(symbol, *(place.address for place in places), 0, scale.address, tiling)
+                left, right = a.astype(np.int64), b.astype(np.int64)
+                c = (left.T if ta else left) @ (right.T if tb else right)
+                return [Outcome(got, (c * scales).astype(np.float16))]
+
+            name = f"GemmKernel<int8_t{', transposeA' * ta}{', transposeB' * tb}>"
+            yield Case("aic", name, text(shape), body, NO_BARRIER)
+
+
+def unsupported() -> Iterator[Case]:
+    """Functions that the documents do not let do what their names say."""
+    for to in ("half", "int16_t"):
+
+        def convert(p: Program, to: str = to) -> Sequence[Outcome]:
+            place, c = product(p, "int8_t", (32, 64, 64), False, False)
+            return [moved_out(p, place, c, to, 11 if to == "half" else 13)]
+
+        reason = (
+            "the library passes on F322F16, F322BF16 and REQ8 alone and asks Fixpipe for no conversion "
+            f"here; from int32_t to {to} there is none without one (Fixpipe's page)"
+        )
+        yield Case(
+            "aic",
+            f"fixpipe_nz2nd_int32_t_to_{to}_4d_to_2d",
+            "32 x 64 x 64",
+            convert,
+            Explanation("Fixpipe", reason),
+        )
+    for end in ("", "_ta", "_tb", "_ta_tb"):
+
+        def hf32(p: Program, end: str = end) -> Sequence[Outcome]:
+            place, c = product(p, "float", (32, 64, 64), "_ta" in end, "_tb" in end, end="_hf32")
+            return [moved_out(p, place, c, "float", NO_QUANT)]
+
+        yield Case(
+            "aic",
+            f"mma_tile_float_to_float{end}_hf32",
+            "32 x 64 x 64",
+            hf32,
+            Explanation("HF32 mode is not modelled", "the emulator does not model HF32"),
+        )
+
+    def negative(p: Program) -> Sequence[Outcome]:
+        place = p.local("L1", (512,), "int8_t")
+        p.call("set_l1_2d_int8_t", np.int8(-3), place)
+        filled = np.full((16, 32), -3, np.int8)
+        return [stored_from_l1(p, blocks(place, 16, 32, 32), filled, 32)]
+
+    yield Case(
+        "aic",
+        "set_l1_2d_int8_t",
+        "value -3",
+        negative,
+        Explanation(
+            "differ, first at (0, 1): -4 for -3",
+            "the library packs a negative value into 16 bits with its sign: every second byte is one "
+            "less. asc_fill_l1 has no int8_t",
+        ),
+    )
+
+
 def cases() -> Iterator[Case]:
     yield from products()
     yield from biases()
@@ -281,6 +420,8 @@ def cases() -> Iterator[Case]:
     yield from whole_kernels()
     yield from moves()
     yield from fills()
+    yield from quantised_kernels()
+    yield from unsupported()
 
 
 def text(shape: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import numpy as np
 from vendor import numbers
 
 PIPES = {"S": 0, "V": 1, "M": 2, "MTE1": 3, "MTE2": 4, "MTE3": 5, "ALL": 6, "FIX": 10}
+OURS = {"barrier", "set_flag", "wait_flag"}
+"""Steps that are no functions of the library."""
 BLOCK = 32
 """Bytes of a block, the unit of addresses of local buffers."""
 
@@ -63,9 +65,8 @@ class Program:
     Arrays come in and go out through global memory. Local buffers are handed out from the start.
     """
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
-        self.steps: list[tuple[Callable[..., None], ctypes.Array[ctypes.c_uint64]]] = []
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, ctypes.Array[ctypes.c_uint64]]] = []
         self.arrays: list[tuple[np.ndarray, bool]] = []
         self.kept: list[object] = []
         self.used: dict[str, int] = {}
@@ -92,11 +93,17 @@ class Program:
         self.used[buffer] = address + (size + BLOCK - 1) // BLOCK * BLOCK
         return Operand(kind, address, tuple(shape), dense(shape))
 
+    def host(self, size: int) -> int:
+        """The address of memory of the scalar unit."""
+        memory = np.zeros(size, np.uint8)
+        self.kept.append(memory)
+        return memory.ctypes.data
+
     # --- steps
     def call(self, function: str, *arguments: object) -> None:
         """``function`` of the library. Operands are passed as memrefs, numbers by their bytes."""
         words = (ctypes.c_uint64 * max(1, len(arguments)))(*map(self._word, arguments))
-        self.steps.append((getattr(self.library.functions, f"run_{function}"), words))
+        self.steps.append((function, words))
 
     def _word(self, argument: object) -> int:
         if isinstance(argument, Operand):
@@ -124,17 +131,23 @@ class Program:
         self.wait_flag(source, target, number)
 
     # --- run
-    def run(self) -> str:
+    def functions(self) -> set[str]:
+        """The functions of the library that the program calls."""
+        return {function for function, _ in self.steps} - OURS
+
+    def run(self, library: Library, checks: bool = True, strict: bool = True) -> str:
         """Runs the steps; returns what the emulator has against them, or an empty text."""
-        functions = self.library.functions
+        functions = library.functions
         for array, written in self.arrays:
             functions.emulator_register_memory(array.ctypes.data, array.nbytes, written, written)
         steps = (Step * len(self.steps))()
         for step, (function, words) in zip(steps, self.steps, strict=True):
-            step.function = ctypes.cast(function, ctypes.c_void_p)
+            entry = getattr(functions, f"run_{function}")
+            step.function = ctypes.cast(entry, ctypes.c_void_p)
             step.words = ctypes.addressof(words)
-        cube = self.library.core == "aic"
-        error = functions.vendor_run(cube, steps, len(self.steps)).decode()
+        error = functions.vendor_run(
+            library.core == "aic", checks, strict, steps, len(steps)
+        ).decode()
         for array, _ in self.arrays:
             functions.emulator_unregister_memory(array.ctypes.data)
         return error

@@ -162,8 +162,8 @@ class VectorCall {
         region.offset = offset - view.offset;
         instruction_.reads(view, region);
     }
-    // As reads_bytes, for bytes that are moved and not yet used: `unwritten` receives a bit for each
-    // that nothing has written.
+    // As reads_bytes, for bytes that are moved and not yet used: `unwritten` receives a bit for
+    // each that nothing has written.
     void moves_bytes(const Operand& operand, uint64_t offset, uint32_t count, uint32_t& unwritten) {
         const View& view = views_[operand.view];
         instruction_.reads_raw(view, {offset - view.offset, count});

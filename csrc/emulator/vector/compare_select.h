@@ -162,7 +162,8 @@ void run_compare_to_register(const AscendC::LocalTensor<T>& src0,
 inline void require_compare_mask(VectorCall& call, uint32_t used) {
     const uint32_t missing = call.state().compare_mask_unwritten & used;
     if (missing != 0) {
-        fail(call.site(), "%s uses byte %d of CMPMASK, which SetCmpMask read where nothing has written",
+        fail(call.site(),
+             "%s uses byte %d of CMPMASK, which SetCmpMask read where nothing has written",
              call.name(), __builtin_ctz(missing));
     }
 }

@@ -76,12 +76,12 @@ void scalar_store(uint32_t space, uint64_t address, T value, Site site) {
 // The functions that rewritten bitcode calls.
 extern "C" {
 
-#define VENDOR_SCALAR(NAME, TYPE)                                                \
-    TYPE scalar_load_##NAME(uint32_t space, uint64_t address) {                  \
-        return scalar_load<TYPE>(space, address, Site::here());                  \
-    }                                                                            \
-    void scalar_store_##NAME(uint32_t space, uint64_t address, TYPE value) {     \
-        scalar_store<TYPE>(space, address, value, Site::here());                 \
+#define VENDOR_SCALAR(NAME, TYPE)                                            \
+    TYPE scalar_load_##NAME(uint32_t space, uint64_t address) {              \
+        return scalar_load<TYPE>(space, address, Site::here());              \
+    }                                                                        \
+    void scalar_store_##NAME(uint32_t space, uint64_t address, TYPE value) { \
+        scalar_store<TYPE>(space, address, value, Site::here());             \
     }
 VENDOR_SCALAR(i1, bool)
 VENDOR_SCALAR(i8, uint8_t)
@@ -137,12 +137,13 @@ struct Step {
     const uint64_t* words;
 };
 
-// Runs the steps on one core in strict mode. Global memory is what the caller has registered.
-// Returns the violation, or an empty text.
-const char* vendor_run(bool cube, const Step* steps, int count) {
+// Runs the steps on one core. Global memory is what the caller has registered. Returns the
+// violation, or an empty text.
+const char* vendor_run(bool cube, bool checks, bool strict, const Step* steps, int count) {
     static std::string error;
     emulator::Options options;
-    options.strict = true;
+    options.checks = checks;
+    options.strict = strict;
     emulator::set_options(options);
     const emulator::Mix mix = cube ? emulator::Mix{1, 0} : emulator::Mix{0, 1};
     error = emulator::launch_body("vendor", __NPU_ARCH__, 1, mix, [=] {

@@ -77,8 +77,8 @@ void set_image(uint64_t word, FmatrixMode mode, Site site) {
     const uint8_t pads[4] = {
         static_cast<uint8_t>(field(word, 32, 8)), static_cast<uint8_t>(field(word, 40, 8)),
         static_cast<uint8_t>(field(word, 48, 8)), static_cast<uint8_t>(field(word, 56, 8))};
-    SetFmatrix(static_cast<uint16_t>(field(word, 16, 16)), static_cast<uint16_t>(field(word, 0, 16)),
-               pads, mode, site);
+    SetFmatrix(static_cast<uint16_t>(field(word, 16, 16)),
+               static_cast<uint16_t>(field(word, 0, 16)), pads, mode, site);
 }
 
 // --- product. The upper half of the destination's address is that of the bias.
@@ -96,14 +96,23 @@ void multiply(uint64_t c, uint64_t a, uint64_t b, uint64_t word, Site site) {
     }
 }
 
-// --- out of L0C
+// --- out of L0C. The register says where the scales of the columns lie in the Fixpipe buffer: bits
+// 15:8, in 128 bytes. Kernels of the library leave it at 0.
+struct ScaleRegister {
+    uint64_t word = 0;
+};
+
 template <typename T, typename C>
 void fixpipe(uint64_t dst, uint64_t src, uint64_t shape, uint64_t word, Site site) {
     DataCopyCO12DstParams params(field(shape, 4, 12), field(shape, 16, 16), field(shape, 32, 32),
-                                 field(word, 0, 16),
-                                 static_cast<QuantMode_t>(field(word, 34, 5)), field(word, 39, 3),
-                                 field(word, 42, 1) != 0, field(word, 43, 1) != 0);
+                                 field(word, 0, 16), static_cast<QuantMode_t>(field(word, 34, 5)),
+                                 field(word, 39, 3), field(word, 42, 1) != 0,
+                                 field(word, 43, 1) != 0);
     params.unitFlag = field(word, 32, 2);
+    if (params.quantPre == VDEQF16 || params.quantPre == VREQ8 || params.quantPre == VQF322B8_PRE) {
+        const uint64_t setting = emulator::current_core().state<ScaleRegister>().word;
+        SetFixPipeConfig(local<uint64_t>(TPosition::C2PIPE2GM, field(setting, 8, 8) * 128, site));
+    }
     DataCopy(global<T>(dst), local<C>(TPosition::CO1, src, site), params, site);
 }
 
@@ -111,10 +120,10 @@ void fixpipe(uint64_t dst, uint64_t src, uint64_t shape, uint64_t word, Site sit
 
 extern "C" {
 
-#define VENDOR_ND_TO_NZ(NAME, TYPE)                                                     \
+#define VENDOR_ND_TO_NZ(NAME, TYPE)                                                        \
     void hivm_MOV_OUT_TO_L1_MULTI_ND2NZ_##NAME(uint64_t dst, uint64_t src, uint64_t shape, \
-                                               uint64_t strides) {                      \
-        nd_to_nz<TYPE>(dst, src, shape, strides, Site::here());                         \
+                                               uint64_t strides) {                         \
+        nd_to_nz<TYPE>(dst, src, shape, strides, Site::here());                            \
     }
 VENDOR_ND_TO_NZ(f16, half)
 VENDOR_ND_TO_NZ(bf16, bfloat16_t)
@@ -166,9 +175,9 @@ void hivm_CREATE_CBUF_MATRIX_v2_u16(uint64_t dst, uint64_t word, uint64_t value)
     fill(dst, word, static_cast<uint16_t>(value), Site::here());
 }
 
-#define VENDOR_LOAD_2D(BUFFER, POSITION, NAME, TYPE)                                              \
-    void hivm_LOAD_L1_TO_##BUFFER##_2D_V220_##NAME##_addr(                                        \
-        uint64_t dst, uint64_t src, uint64_t word, uint64_t transpose, uint64_t address_mode) {   \
+#define VENDOR_LOAD_2D(BUFFER, POSITION, NAME, TYPE)                                               \
+    void hivm_LOAD_L1_TO_##BUFFER##_2D_V220_##NAME##_addr(                                         \
+        uint64_t dst, uint64_t src, uint64_t word, uint64_t transpose, uint64_t address_mode) {    \
         load_2d<TYPE>(TPosition::POSITION, dst, src, word, transpose, address_mode, Site::here()); \
     }
 VENDOR_LOAD_2D(L0A, A2, f16, half)
@@ -185,27 +194,25 @@ void hivm_LOAD_L1_TO_L0B_2D_TRANSPOSE_s8(uint64_t dst, uint64_t src, uint64_t wo
     load_transposed(TPosition::B2, dst, src, word, gaps, Site::here());
 }
 
-#define VENDOR_LOAD_3D(BUFFER, POSITION, NAME, TYPE)                                            \
-    void hivm_LOAD_L1_TO_##BUFFER##_3DV2_##NAME(uint64_t dst, uint64_t src, uint64_t extent,    \
-                                                uint64_t window) {                              \
-        load_3d<TYPE>(TPosition::POSITION, dst, src, extent, window, Site::here());             \
+#define VENDOR_LOAD_3D(BUFFER, POSITION, NAME, TYPE)                                         \
+    void hivm_LOAD_L1_TO_##BUFFER##_3DV2_##NAME(uint64_t dst, uint64_t src, uint64_t extent, \
+                                                uint64_t window) {                           \
+        load_3d<TYPE>(TPosition::POSITION, dst, src, extent, window, Site::here());          \
     }
 VENDOR_LOAD_3D(L0A, A2, f16, half)
 VENDOR_LOAD_3D(L0A, A2, f32, float)
 VENDOR_LOAD_3D(L0B, B2, f16, half)
 VENDOR_LOAD_3D(L0B, B2, f32, float)
 #undef VENDOR_LOAD_3D
-void hivm_SET_FMATRIX(uint64_t word) {
-    set_image(word, FmatrixMode::FMATRIX_LEFT, Site::here());
-}
+void hivm_SET_FMATRIX(uint64_t word) { set_image(word, FmatrixMode::FMATRIX_LEFT, Site::here()); }
 void hivm_SET_FMATRIX_B(uint64_t word) {
     set_image(word, FmatrixMode::FMATRIX_RIGHT, Site::here());
 }
 void hivm_SET_PADDING(uint64_t value) { SetLoadDataPaddingValue(static_cast<uint16_t>(value)); }
 
-#define VENDOR_MULTIPLY(NAME, C, TYPE)                                              \
-    void hivm_MAD_##NAME(uint64_t c, uint64_t a, uint64_t b, uint64_t word) {       \
-        multiply<C, TYPE>(c, a, b, word, Site::here());                             \
+#define VENDOR_MULTIPLY(NAME, C, TYPE)                                        \
+    void hivm_MAD_##NAME(uint64_t c, uint64_t a, uint64_t b, uint64_t word) { \
+        multiply<C, TYPE>(c, a, b, word, Site::here());                       \
     }
 VENDOR_MULTIPLY(f162f32, float, half)
 VENDOR_MULTIPLY(bf162f32, float, bfloat16_t)
@@ -213,9 +220,9 @@ VENDOR_MULTIPLY(f322f32, float, float)
 VENDOR_MULTIPLY(s8, int32_t, int8_t)
 #undef VENDOR_MULTIPLY
 
-#define VENDOR_FIXPIPE(NAME, TYPE, C)                                                        \
+#define VENDOR_FIXPIPE(NAME, TYPE, C)                                                            \
     void hivm_FIX_L0C_TO_OUT_##NAME(uint64_t dst, uint64_t src, uint64_t shape, uint64_t word) { \
-        fixpipe<TYPE, C>(dst, src, shape, word, Site::here());                               \
+        fixpipe<TYPE, C>(dst, src, shape, word, Site::here());                                   \
     }
 VENDOR_FIXPIPE(f2h, half, float)
 VENDOR_FIXPIPE(f322bf16, bfloat16_t, float)
@@ -231,10 +238,6 @@ void hivm_SET_ND_PARA(uint64_t word) {
                         static_cast<uint32_t>(field(word, 32, 16)));
 }
 void hivm_SET_QUANT_PRE(uint64_t scale) { SetFixpipePreQuantFlag(scale); }
-// Bits 15:8: where the scales of the columns lie in the Fixpipe buffer, in 128 bytes.
-void hivm_SET_FPC(uint64_t word) {
-    SetFixPipeConfig(
-        local<uint64_t>(TPosition::C2PIPE2GM, field(word, 8, 8) * 128, Site::here()));
-}
+void hivm_SET_FPC(uint64_t word) { emulator::current_core().state<ScaleRegister>().word = word; }
 
 }  // extern "C"

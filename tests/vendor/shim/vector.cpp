@@ -1,5 +1,5 @@
-// Arithmetic of a vector core: the library's words taken apart and given to the emulator's API, with
-// the mask that the library has put into the mask registers.
+// Arithmetic of a vector core: the library's words taken apart and given to the emulator's API,
+// with the mask that the library has put into the mask registers.
 #include "vector.h"
 
 namespace {
@@ -21,16 +21,16 @@ extern "C" {
 void hivm_MOVEMASK(uint64_t half, uint64_t bits) { emulator::vector_state().mask[half] = bits; }
 
 // --- dst = src0 (op) src1
-#define VENDOR_BINARY(NAME, SUFFIX, FUNCTION, TYPE)                                             \
-    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word) {    \
-        const Site site = Site::here();                                                         \
-        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src0, site), ub<TYPE>(src1, site),  \
-                              MASK_PLACEHOLDER, repeats(word), binary(word), site);             \
+#define VENDOR_BINARY(NAME, SUFFIX, FUNCTION, TYPE)                                            \
+    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word) {   \
+        const Site site = Site::here();                                                        \
+        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src0, site), ub<TYPE>(src1, site), \
+                              MASK_PLACEHOLDER, repeats(word), binary(word), site);            \
     }
-#define VENDOR_ARITHMETIC(NAME, FUNCTION)          \
-    VENDOR_BINARY(NAME, f16, FUNCTION, half)       \
-    VENDOR_BINARY(NAME, f32, FUNCTION, float)      \
-    VENDOR_BINARY(NAME, s16, FUNCTION, int16_t)    \
+#define VENDOR_ARITHMETIC(NAME, FUNCTION)       \
+    VENDOR_BINARY(NAME, f16, FUNCTION, half)    \
+    VENDOR_BINARY(NAME, f32, FUNCTION, float)   \
+    VENDOR_BINARY(NAME, s16, FUNCTION, int16_t) \
     VENDOR_BINARY(NAME, s32, FUNCTION, int32_t)
 VENDOR_ARITHMETIC(VADD, Add)
 VENDOR_ARITHMETIC(VSUB, Sub)
@@ -47,14 +47,14 @@ VENDOR_BINARY(VOR, u16, Or, uint16_t)
 #undef VENDOR_BINARY
 
 // --- dst = op(src)
-#define VENDOR_UNARY(NAME, SUFFIX, FUNCTION, TYPE)                                             \
-    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src, uint64_t word) {                   \
-        const Site site = Site::here();                                                        \
-        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), MASK_PLACEHOLDER,      \
-                              repeats(word), unary(word), site);                               \
+#define VENDOR_UNARY(NAME, SUFFIX, FUNCTION, TYPE)                                        \
+    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src, uint64_t word) {              \
+        const Site site = Site::here();                                                   \
+        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), MASK_PLACEHOLDER, \
+                              repeats(word), unary(word), site);                          \
     }
-#define VENDOR_REAL(NAME, FUNCTION)          \
-    VENDOR_UNARY(NAME, f16, FUNCTION, half)  \
+#define VENDOR_REAL(NAME, FUNCTION)         \
+    VENDOR_UNARY(NAME, f16, FUNCTION, half) \
     VENDOR_UNARY(NAME, f32, FUNCTION, float)
 VENDOR_REAL(VABS, Abs)
 VENDOR_REAL(VEXP, Exp)
@@ -70,17 +70,16 @@ VENDOR_UNARY(VNOT, u16, Not, uint16_t)
 #undef VENDOR_UNARY
 
 // --- dst = src (op) scalar. half comes as its bits, integers in 64 bits.
-#define VENDOR_SCALAR(NAME, SUFFIX, FUNCTION, TYPE, ARGUMENT)                                  \
-    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src, ARGUMENT scalar, uint64_t word) {  \
-        const Site site = Site::here();                                                        \
-        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site),                        \
-                              value_of<TYPE>(scalar), MASK_PLACEHOLDER, repeats(word),         \
-                              unary(word), site);                                              \
+#define VENDOR_SCALAR(NAME, SUFFIX, FUNCTION, TYPE, ARGUMENT)                                   \
+    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src, ARGUMENT scalar, uint64_t word) {   \
+        const Site site = Site::here();                                                         \
+        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), value_of<TYPE>(scalar), \
+                              MASK_PLACEHOLDER, repeats(word), unary(word), site);              \
     }
-#define VENDOR_SCALARS(NAME, FUNCTION)                          \
-    VENDOR_SCALAR(NAME, f16, FUNCTION, half, uint16_t)          \
-    VENDOR_SCALAR(NAME, f32, FUNCTION, float, float)            \
-    VENDOR_SCALAR(NAME, s16, FUNCTION, int16_t, uint64_t)       \
+#define VENDOR_SCALARS(NAME, FUNCTION)                    \
+    VENDOR_SCALAR(NAME, f16, FUNCTION, half, uint16_t)    \
+    VENDOR_SCALAR(NAME, f32, FUNCTION, float, float)      \
+    VENDOR_SCALAR(NAME, s16, FUNCTION, int16_t, uint64_t) \
     VENDOR_SCALAR(NAME, s32, FUNCTION, int32_t, uint64_t)
 VENDOR_SCALARS(VADDS, Adds)
 VENDOR_SCALARS(VMULS, Muls)
@@ -92,13 +91,12 @@ VENDOR_SCALAR(VSHL, s32, ShiftLeft, int32_t, uint64_t)
 VENDOR_SCALAR(VSHL, u32, ShiftLeft, uint32_t, uint64_t)
 #undef VENDOR_SCALARS
 #undef VENDOR_SCALAR
-#define VENDOR_SHIFT_RIGHT(SUFFIX, TYPE)                                                        \
-    void hivm_VSHR_##SUFFIX(uint64_t dst, uint64_t src, uint64_t bits, uint64_t word,           \
-                            uint64_t rounds) {                                                  \
-        const Site site = Site::here();                                                         \
-        ShiftRight<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), value_of<TYPE>(bits), \
-                                MASK_PLACEHOLDER, repeats(word), unary(word), rounds != 0,      \
-                                site);                                                          \
+#define VENDOR_SHIFT_RIGHT(SUFFIX, TYPE)                                                          \
+    void hivm_VSHR_##SUFFIX(uint64_t dst, uint64_t src, uint64_t bits, uint64_t word,             \
+                            uint64_t rounds) {                                                    \
+        const Site site = Site::here();                                                           \
+        ShiftRight<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), value_of<TYPE>(bits),   \
+                                MASK_PLACEHOLDER, repeats(word), unary(word), rounds != 0, site); \
     }
 VENDOR_SHIFT_RIGHT(s16, int16_t)
 VENDOR_SHIFT_RIGHT(u16, uint16_t)
@@ -107,17 +105,17 @@ VENDOR_SHIFT_RIGHT(u32, uint32_t)
 #undef VENDOR_SHIFT_RIGHT
 
 // --- conversions; the last letter of a name is the rounding
-#define VENDOR_CONVERT(NAME, TO, FROM, MODE)                                                   \
-    void hivm_VCONV_##NAME##_v220(uint64_t dst, uint64_t src, uint64_t word) {                 \
-        const Site site = Site::here();                                                        \
-        Cast<TO, FROM, false>(ub<TO>(dst, site), ub<FROM>(src, site), RoundMode::CAST_##MODE,  \
-                              MASK_PLACEHOLDER, repeats(word), unary(word), site);             \
+#define VENDOR_CONVERT(NAME, TO, FROM, MODE)                                                  \
+    void hivm_VCONV_##NAME##_v220(uint64_t dst, uint64_t src, uint64_t word) {                \
+        const Site site = Site::here();                                                       \
+        Cast<TO, FROM, false>(ub<TO>(dst, site), ub<FROM>(src, site), RoundMode::CAST_##MODE, \
+                              MASK_PLACEHOLDER, repeats(word), unary(word), site);            \
     }
-#define VENDOR_ROUNDINGS(NAME, SUFFIX, TO, FROM)       \
-    VENDOR_CONVERT(NAME##r##SUFFIX, TO, FROM, RINT)    \
-    VENDOR_CONVERT(NAME##a##SUFFIX, TO, FROM, ROUND)   \
-    VENDOR_CONVERT(NAME##f##SUFFIX, TO, FROM, FLOOR)   \
-    VENDOR_CONVERT(NAME##c##SUFFIX, TO, FROM, CEIL)    \
+#define VENDOR_ROUNDINGS(NAME, SUFFIX, TO, FROM)     \
+    VENDOR_CONVERT(NAME##r##SUFFIX, TO, FROM, RINT)  \
+    VENDOR_CONVERT(NAME##a##SUFFIX, TO, FROM, ROUND) \
+    VENDOR_CONVERT(NAME##f##SUFFIX, TO, FROM, FLOOR) \
+    VENDOR_CONVERT(NAME##c##SUFFIX, TO, FROM, CEIL)  \
     VENDOR_CONVERT(NAME##z##SUFFIX, TO, FROM, TRUNC)
 VENDOR_ROUNDINGS(f322f32, , float, float)
 VENDOR_ROUNDINGS(f322f16, , half, float)
@@ -146,23 +144,22 @@ VENDOR_CONVERT(s642s32_1, int32_t, int64_t, NONE)
 #undef VENDOR_CONVERT
 
 // --- comparisons and selections
-#define VENDOR_COMPARE(MODE, SUFFIX, TYPE, ARGUMENT)                                            \
-    void hivm_VCMPV_##MODE##_##SUFFIX(uint64_t dst, uint64_t src0, uint64_t src1,               \
-                                      uint64_t word) {                                          \
-        const Site site = Site::here();                                                         \
-        Compare<TYPE, uint8_t, false>(ub<uint8_t>(dst, site), ub<TYPE>(src0, site),             \
-                                      ub<TYPE>(src1, site), CMPMODE::MODE, MASK_PLACEHOLDER,    \
-                                      repeats(word), binary(word), site);                       \
-    }                                                                                           \
-    void hivm_VCMPVS_##MODE##_##SUFFIX(uint64_t dst, uint64_t src, ARGUMENT scalar,             \
-                                       uint64_t word) {                                         \
-        const Site site = Site::here();                                                         \
-        Compares<TYPE, uint8_t, false>(ub<uint8_t>(dst, site), ub<TYPE>(src, site),             \
-                                       value_of<TYPE>(scalar), CMPMODE::MODE, MASK_PLACEHOLDER, \
-                                       repeats(word), unary(word), site);                       \
+#define VENDOR_COMPARE(MODE, SUFFIX, TYPE, ARGUMENT)                                               \
+    void hivm_VCMPV_##MODE##_##SUFFIX(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word) { \
+        const Site site = Site::here();                                                            \
+        Compare<TYPE, uint8_t, false>(ub<uint8_t>(dst, site), ub<TYPE>(src0, site),                \
+                                      ub<TYPE>(src1, site), CMPMODE::MODE, MASK_PLACEHOLDER,       \
+                                      repeats(word), binary(word), site);                          \
+    }                                                                                              \
+    void hivm_VCMPVS_##MODE##_##SUFFIX(uint64_t dst, uint64_t src, ARGUMENT scalar,                \
+                                       uint64_t word) {                                            \
+        const Site site = Site::here();                                                            \
+        Compares<TYPE, uint8_t, false>(ub<uint8_t>(dst, site), ub<TYPE>(src, site),                \
+                                       value_of<TYPE>(scalar), CMPMODE::MODE, MASK_PLACEHOLDER,    \
+                                       repeats(word), unary(word), site);                          \
     }
-#define VENDOR_COMPARISONS(MODE)                  \
-    VENDOR_COMPARE(MODE, f16, half, uint16_t)     \
+#define VENDOR_COMPARISONS(MODE)              \
+    VENDOR_COMPARE(MODE, f16, half, uint16_t) \
     VENDOR_COMPARE(MODE, f32, float, float)
 VENDOR_COMPARISONS(EQ)
 VENDOR_COMPARISONS(NE)
@@ -202,9 +199,9 @@ void select(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word, Site site
                                              first, ub<T>(src1, site), mode, MASK_PLACEHOLDER,
                                              repeats(word), binary(word), site);
         default:
-            return Select<T, SELMODE::VSEL_CMPMASK_SPR>(
-                to, first, ub<T>(src1, site), static_cast<uint8_t>(repeats(word)), binary(word),
-                site);
+            return Select<T, SELMODE::VSEL_CMPMASK_SPR>(to, first, ub<T>(src1, site),
+                                                        static_cast<uint8_t>(repeats(word)),
+                                                        binary(word), site);
     }
 }
 

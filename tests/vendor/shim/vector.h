@@ -22,7 +22,9 @@ inline AscendC::BinaryRepeatParams binary(uint64_t word) {
 }
 
 // Strides between iterations have 12 bits; the upper 4 of the destination's lie apart.
-constexpr uint64_t dst_repeat(uint64_t word) { return field(word, 32, 8) | field(word, 52, 4) << 8; }
+constexpr uint64_t dst_repeat(uint64_t word) {
+    return field(word, 32, 8) | field(word, 52, 4) << 8;
+}
 constexpr uint64_t src_repeat(uint64_t word) { return field(word, 40, 12); }
 
 // Strides of one source and a destination.

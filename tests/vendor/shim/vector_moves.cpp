@@ -18,9 +18,7 @@ struct AddressRegisters {
     uint64_t blocks[8][8] = {};
 };
 
-AddressRegisters& address_registers() {
-    return emulator::current_core().state<AddressRegisters>();
-}
+AddressRegisters& address_registers() { return emulator::current_core().state<AddressRegisters>(); }
 
 template <typename T>
 void transpose_blocks(uint64_t dst, uint64_t src, uint64_t word, bool dst_high, bool src_high,
@@ -47,12 +45,14 @@ void gather_mask(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word, Site
     const auto count = static_cast<uint32_t>(state.mask[0]);
     uint64_t kept = 0;
     if (pattern != 0) {
-        GatherMask(ub<T>(dst, site), ub<T>(src0, site), pattern, counter, count, params, kept, site);
+        GatherMask(ub<T>(dst, site), ub<T>(src0, site), pattern, counter, count, params, kept,
+                   site);
     } else {
         GatherMask(ub<T>(dst, site), ub<T>(src0, site), ub<T>(src1, site), counter, count, params,
                    kept, site);
     }
-    state.counter_mode = counter;  // the API's function ends in normal mode, the instruction does not
+    state.counter_mode =
+        counter;  // the API's function ends in normal mode, the instruction does not
 }
 
 // The size of the element that the last maximum or minimum was taken of.
@@ -109,29 +109,28 @@ void hivm_MOV_UB_TO_UB_v220(uint64_t dst, uint64_t src, uint64_t word) {
                                 field(word, 48, 16));
     DataCopy(ub<uint8_t>(dst, site), ub<uint8_t>(src, site), params, site);
 }
-#define VENDOR_WORDS(SUFFIX, BITS, TYPE)                                                      \
-    void hivm_VCOPY_##SUFFIX(uint64_t dst, uint64_t src, uint64_t word) {                     \
-        const Site site = Site::here();                                                       \
-        const CopyRepeatParams params(field(word, 0, 16), field(word, 16, 16),                \
-                                      dst_repeat(word), src_repeat(word));                    \
-        Copy<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), MASK_PLACEHOLDER,         \
-                          repeats(word), params, site);                                       \
-    }                                                                                         \
-    void hivm_VBRCB_##BITS(uint64_t dst, uint64_t src, uint64_t word) {                       \
-        const Site site = Site::here();                                                       \
-        Brcb(ub<TYPE>(dst, site), ub<TYPE>(src, site), repeats(word),                         \
-             BrcbRepeatParams(field(word, 0, 16), dst_repeat(word)), site);                   \
-    }                                                                                         \
-    void hivm_VREDUCEv2_##BITS(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word) {   \
-        gather_mask<TYPE>(dst, src0, src1, word, Site::here());                               \
-    }                                                                                         \
-    void hivm_VGATHER_##BITS(uint64_t dst, uint64_t offsets, uint64_t word) {                 \
-        const Site site = Site::here();                                                       \
-        emulator::run_gather(ub<TYPE>(dst, site), ub<TYPE>(0, site),                          \
-                             ub<uint32_t>(offsets, site),                                     \
-                             static_cast<uint32_t>(field(word, 0, 32)),                       \
-                             emulator::Form::masked(false, MASK_PLACEHOLDER, repeats(word)),  \
-                             static_cast<uint32_t>(field(word, 32, 16)), site);               \
+#define VENDOR_WORDS(SUFFIX, BITS, TYPE)                                                          \
+    void hivm_VCOPY_##SUFFIX(uint64_t dst, uint64_t src, uint64_t word) {                         \
+        const Site site = Site::here();                                                           \
+        const CopyRepeatParams params(field(word, 0, 16), field(word, 16, 16), dst_repeat(word),  \
+                                      src_repeat(word));                                          \
+        Copy<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), MASK_PLACEHOLDER,             \
+                          repeats(word), params, site);                                           \
+    }                                                                                             \
+    void hivm_VBRCB_##BITS(uint64_t dst, uint64_t src, uint64_t word) {                           \
+        const Site site = Site::here();                                                           \
+        Brcb(ub<TYPE>(dst, site), ub<TYPE>(src, site), repeats(word),                             \
+             BrcbRepeatParams(field(word, 0, 16), dst_repeat(word)), site);                       \
+    }                                                                                             \
+    void hivm_VREDUCEv2_##BITS(uint64_t dst, uint64_t src0, uint64_t src1, uint64_t word) {       \
+        gather_mask<TYPE>(dst, src0, src1, word, Site::here());                                   \
+    }                                                                                             \
+    void hivm_VGATHER_##BITS(uint64_t dst, uint64_t offsets, uint64_t word) {                     \
+        const Site site = Site::here();                                                           \
+        emulator::run_gather(ub<TYPE>(dst, site), ub<TYPE>(0, site), ub<uint32_t>(offsets, site), \
+                             static_cast<uint32_t>(field(word, 0, 32)),                           \
+                             emulator::Form::masked(false, MASK_PLACEHOLDER, repeats(word)),      \
+                             static_cast<uint32_t>(field(word, 32, 16)), site);                   \
     }
 VENDOR_WORDS(u16, b16, uint16_t)
 VENDOR_WORDS(u32, b32, uint32_t)
@@ -177,32 +176,31 @@ void hivm_S_VNCHWCONV_b32(uint64_t dst, uint64_t src, uint64_t word) {
                                     static_cast<int32_t>(field(word, 16, 16)),                  \
                                     static_cast<int32_t>(field(word, 32, 16)), site);           \
     }
-#define VENDOR_EXTREMUM(NAME, FUNCTION, SUFFIX, TYPE)                                           \
-    void hivm_##NAME##_##SUFFIX##_order_v220(uint64_t dst, uint64_t src, uint64_t word,         \
-                                             uint64_t order) {                                  \
-        const Site site = Site::here();                                                         \
-        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site), MASK_PLACEHOLDER,       \
-                              static_cast<int32_t>(repeats(word)),                              \
-                              static_cast<int32_t>(field(word, 0, 16)),                         \
-                              static_cast<int32_t>(field(word, 16, 16)),                        \
-                              static_cast<int32_t>(field(word, 32, 16)),                        \
-                              static_cast<ReduceOrder>(order), site);                           \
-        emulator::current_core().state<LastExtremum>().size = sizeof(TYPE);                     \
+#define VENDOR_EXTREMUM(NAME, FUNCTION, SUFFIX, TYPE)                                             \
+    void hivm_##NAME##_##SUFFIX##_order_v220(uint64_t dst, uint64_t src, uint64_t word,           \
+                                             uint64_t order) {                                    \
+        const Site site = Site::here();                                                           \
+        FUNCTION<TYPE, false>(                                                                    \
+            ub<TYPE>(dst, site), ub<TYPE>(src, site), MASK_PLACEHOLDER,                           \
+            static_cast<int32_t>(repeats(word)), static_cast<int32_t>(field(word, 0, 16)),        \
+            static_cast<int32_t>(field(word, 16, 16)), static_cast<int32_t>(field(word, 32, 16)), \
+            static_cast<ReduceOrder>(order), site);                                               \
+        emulator::current_core().state<LastExtremum>().size = sizeof(TYPE);                       \
     }
-#define VENDOR_GROUPS(NAME, FUNCTION, SUFFIX, TYPE)                                             \
-    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src, uint64_t word) {                    \
-        const Site site = Site::here();                                                         \
-        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site),                         \
-                              static_cast<int32_t>(repeats(word)), MASK_PLACEHOLDER,            \
-                              static_cast<int32_t>(field(word, 0, 16)),                         \
-                              static_cast<int32_t>(field(word, 16, 16)),                        \
-                              static_cast<int32_t>(field(word, 32, 16)), site);                 \
+#define VENDOR_GROUPS(NAME, FUNCTION, SUFFIX, TYPE)                                  \
+    void hivm_##NAME##_##SUFFIX(uint64_t dst, uint64_t src, uint64_t word) {         \
+        const Site site = Site::here();                                              \
+        FUNCTION<TYPE, false>(ub<TYPE>(dst, site), ub<TYPE>(src, site),              \
+                              static_cast<int32_t>(repeats(word)), MASK_PLACEHOLDER, \
+                              static_cast<int32_t>(field(word, 0, 16)),              \
+                              static_cast<int32_t>(field(word, 16, 16)),             \
+                              static_cast<int32_t>(field(word, 32, 16)), site);      \
     }
-#define VENDOR_REDUCTIONS(SUFFIX, TYPE)                     \
-    VENDOR_REDUCE(SUFFIX, TYPE)                             \
-    VENDOR_EXTREMUM(VCMAX, WholeReduceMax, SUFFIX, TYPE)    \
-    VENDOR_EXTREMUM(VCMIN, WholeReduceMin, SUFFIX, TYPE)    \
-    VENDOR_GROUPS(VCGADD, BlockReduceSum, SUFFIX, TYPE)     \
+#define VENDOR_REDUCTIONS(SUFFIX, TYPE)                  \
+    VENDOR_REDUCE(SUFFIX, TYPE)                          \
+    VENDOR_EXTREMUM(VCMAX, WholeReduceMax, SUFFIX, TYPE) \
+    VENDOR_EXTREMUM(VCMIN, WholeReduceMin, SUFFIX, TYPE) \
+    VENDOR_GROUPS(VCGADD, BlockReduceSum, SUFFIX, TYPE)  \
     VENDOR_GROUPS(VCPADD, PairReduceSum, SUFFIX, TYPE)
 VENDOR_REDUCTIONS(f16, half)
 VENDOR_REDUCTIONS(f32, float)

@@ -1,5 +1,5 @@
-// What every instruction of the tile library has in common: operands are numbers, the rest are words
-// whose fields lie where the library puts them.
+// What every instruction of the tile library has in common: operands are numbers, the rest are
+// words whose fields lie where the library puts them.
 #pragma once
 
 #include "kernel_operator.h"
