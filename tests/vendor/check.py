@@ -7,8 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vendor import bitcode, cube_cases, vector_cases
+from vendor import (
+    bitcode,
+    cast_cases,
+    cube_cases,
+    elementwise_cases,
+    layout_cases,
+    reduction_cases,
+)
 from vendor.machine import Library
+
+
+MODULES = (cube_cases, elementwise_cases, cast_cases, reduction_cases, layout_cases)
 
 
 @dataclass
@@ -36,7 +46,7 @@ def check(folder: Path) -> list[Function]:
     """Builds the libraries in a folder and runs every case. Raises ``bitcode.Missing``."""
     for core in ("aic", "aiv"):
         bitcode.library(core)
-    prepared = [case.prepared() for module in (cube_cases, vector_cases) for case in module.cases()]
+    prepared = [case.prepared() for module in MODULES for case in module.cases()]
     needed: dict[str, set[str]] = {"aic": set(), "aiv": set()}
     for item in prepared:
         needed[item.case.core] |= item.program.functions()
