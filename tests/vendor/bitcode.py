@@ -1,13 +1,14 @@
 """The vendor's tile library as x86 code: found in its package, rewritten, compiled, linked.
 
-The library is LLVM bitcode. Each function that is asked for is taken out of it together with what it
-calls, disassembled, and changed in three ways, so that a compiler for x86 takes it:
+The library is LLVM bitcode. Each function that is asked for is taken out of it together with what
+it calls, disassembled, and changed in three ways, so that a compiler for x86 takes it:
 
 - ``llvm.hivm.X.y(...)``, an instruction of the device, becomes a call of the C function
   ``hivm_X_y(...)``, which the shim offers (``shim/*.cpp``). half and bfloat16 travel as 16 bits.
 - A scalar load or store in a memory of the device becomes a call of ``scalar_load_T`` or
-  ``scalar_store_T`` with the number of the address space. All other pointers of such a space are only
-  added to and passed on, so they stay what they are: byte offsets, or addresses in global memory.
+  ``scalar_store_T`` with the number of the address space. All other pointers of such a space are
+  only added to and passed on, so they stay what they are: byte offsets in a local buffer, or
+  addresses in global memory.
 - Target, attributes and assertions of the device go, and null is an address that can be read.
 
 Nothing of the package is kept: the work happens in a folder of the caller.
@@ -31,9 +32,8 @@ ENTRY = "_mlir_ciface_"
 """What precedes the name of a function that takes pointers to memrefs."""
 ASSERTION = "@_Z16npuir_cce_assertIcEvbPKT_l"
 
-TARGET = """target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
-target triple = "x86_64-unknown-linux-gnu"
-"""
+LAYOUT = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+TARGET = f'target datalayout = "{LAYOUT}"\ntarget triple = "x86_64-unknown-linux-gnu"\n'
 OURS = """@vendor_null = private global [1024 x i8] zeroinitializer, align 16
 declare i16 @scalar_to_bfloat(float)
 define weak bfloat @__truncsfbf2(float %value) {
@@ -49,6 +49,7 @@ INTEGER = {"half": "i16", "bfloat": "i16"}
 """What stands for a type in calls of the shim."""
 SCALAR = r"(i1|i8|i16|i32|i64|half|bfloat|float)"
 POINTER = r"ptr addrspace\((\d+)\)"
+PLACE = rf"{POINTER} (.*?)(?:, align.*)?$"
 VALUE = r"(%[\w.]+|[-\w.+]+)"
 
 
@@ -92,50 +93,60 @@ def without_target(text: str) -> Iterator[str]:
         yield re.sub(r", !(?:tbaa|asan|srcloc|llvm\.loop)[\w.]* !\d+", "", line)
 
 
-def as_call(line: str, number: int) -> list[str]:
-    """A line of a function, with instructions and scalar accesses of the device as calls."""
+def as_calls(line: str, number: int) -> list[str]:
+    """A line of a function, with instructions and scalar accesses of the device as calls.
+
+    ``number`` makes the names of new values unique.
+    """
     if "@llvm.hivm." in line:
-        before: list[str] = []
-
-        def bits(match: re.Match[str]) -> str:
-            kind, value = match.groups()
-            before.append(f"  %bits{number}.{len(before)} = bitcast {kind} {value} to i16")
-            return f"i16 %bits{number}.{len(before) - 1}"
-
-        line = re.sub(rf"\b(half|bfloat)(?: noundef)? {VALUE}", bits, line)
-        line = re.sub(r"@llvm\.hivm\.([\w.]+)", lambda m: "@" + shim_name(m[1]), line)
-        return [*before, line]
-    load = re.match(
-        rf"  (%[\w.]+) = load (?:volatile )?{SCALAR}, {POINTER} (.*?)(?:, align.*)?$", line
-    )
+        return instruction(line, number)
+    load = re.match(rf"  (%[\w.]+) = load (?:volatile )?{SCALAR}, {PLACE}", line)
     if load:
-        name, kind, space, place = load.groups()
-        at, call = (
-            f"%at{number}",
-            f"call {INTEGER.get(kind, kind)} @scalar_load_{INTEGER.get(kind, kind)}",
-        )
-        lines = [f"  {at} = ptrtoint ptr addrspace({space}) {place} to i64"]
-        if kind not in INTEGER:
-            return [*lines, f"  {name} = {call}(i32 {space}, i64 {at})"]
-        lines.append(f"  %bits{number} = {call}(i32 {space}, i64 {at})")
-        return [*lines, f"  {name} = bitcast i16 %bits{number} to {kind}"]
-    store = re.match(
-        rf"  store (?:volatile )?{SCALAR} {VALUE}, {POINTER} (.*?)(?:, align.*)?$", line
-    )
+        return scalar_load(*load.groups(), number)
+    store = re.match(rf"  store (?:volatile )?{SCALAR} {VALUE}, {PLACE}", line)
     if store:
-        kind, value, space, place = store.groups()
-        at = f"%at{number}"
-        lines = [f"  {at} = ptrtoint ptr addrspace({space}) {place} to i64"]
-        if kind in INTEGER:
-            lines.append(f"  %bits{number} = bitcast {kind} {value} to i16")
-            kind, value = "i16", f"%bits{number}"
-        lines.append(f"  call void @scalar_store_{kind}(i32 {space}, i64 {at}, {kind} {value})")
-        return lines
+        return scalar_store(*store.groups(), number)
     return [line]
 
 
-def shim_name(intrinsic: str) -> str:
-    return "hivm_" + intrinsic.replace(".", "_")
+def instruction(line: str, number: int) -> list[str]:
+    """The call of an intrinsic as one of the shim."""
+    before: list[str] = []
+
+    def bits(match: re.Match[str]) -> str:
+        name = f"%bits{number}.{len(before)}"
+        before.append(f"  {name} = bitcast {match[1]} {match[2]} to i16")
+        return f"i16 {name}"
+
+    line = re.sub(rf"\b(half|bfloat)(?: noundef)? {VALUE}", bits, line)
+    return [*before, of_shim(line)]
+
+
+def scalar_load(name: str, kind: str, space: str, place: str, number: int) -> list[str]:
+    by = INTEGER.get(kind, kind)
+    loaded = f"%bits{number}" if kind in INTEGER else name
+    lines = [
+        f"  %at{number} = ptrtoint ptr addrspace({space}) {place} to i64",
+        f"  {loaded} = call {by} @scalar_load_{by}(i32 {space}, i64 %at{number})",
+    ]
+    if kind in INTEGER:
+        lines.append(f"  {name} = bitcast {by} {loaded} to {kind}")
+    return lines
+
+
+def scalar_store(kind: str, value: str, space: str, place: str, number: int) -> list[str]:
+    by = INTEGER.get(kind, kind)
+    lines = [f"  %at{number} = ptrtoint ptr addrspace({space}) {place} to i64"]
+    if kind in INTEGER:
+        lines.append(f"  %bits{number} = bitcast {kind} {value} to {by}")
+        value = f"%bits{number}"
+    call = f"@scalar_store_{by}(i32 {space}, i64 %at{number}, {by} {value})"
+    return [*lines, f"  call void {call}"]
+
+
+def of_shim(line: str) -> str:
+    """A line with the shim's name of an intrinsic."""
+    return re.sub(r"@llvm\.hivm\.([\w.]+)", lambda m: "@hivm_" + m[1].replace(".", "_"), line)
 
 
 def entry(definition: str) -> tuple[str, str] | None:
@@ -160,7 +171,7 @@ def entry(definition: str) -> tuple[str, str] | None:
 
 
 def for_x86(text: str, wanted: Collection[str]) -> str:
-    """A disassembled module as one that a compiler for x86 takes, with entries for some functions."""
+    """A disassembled module as a compiler for x86 takes it, with entries for some functions."""
     lines = [TARGET]
     entries: list[str] = []
     skipping = False
@@ -173,7 +184,7 @@ def for_x86(text: str, wanted: Collection[str]) -> str:
             if made is not None and made[0] in wanted:
                 entries.append(made[1])
         if not skipping:
-            lines += declaration(line) if line.startswith("declare") else as_call(line, number)
+            lines += declaration(line) if line.startswith("declare") else as_calls(line, number)
         if line == "}":
             skipping = False
     lines.append("declare void @vendor_no_body()")
@@ -195,12 +206,7 @@ def declaration(line: str) -> list[str]:
         ]
     if "@llvm.hivm." not in line:
         return [line]
-    line = re.sub(r"@llvm\.hivm\.([\w.]+)", lambda m: "@" + shim_name(m[1]), line)
-    return [
-        re.sub(
-            r"\b(?:half|bfloat)\b", "i16", re.sub(r" (?:nocapture|writeonly|readonly)", "", line)
-        )
-    ]
+    return [re.sub(r"\b(?:half|bfloat)\b", "i16", of_shim(line))]
 
 
 def names(core: str) -> set[str]:

@@ -58,7 +58,10 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Case:
-    """``body`` builds a program with ``function`` in it and returns what to look at after its run."""
+    """A program with one function of the library, and what is to come of it.
+
+    ``body`` builds the program and returns what to look at after its run.
+    """
 
     core: str
     function: str

@@ -12,13 +12,13 @@ from vendor import (
     cast_cases,
     cube_cases,
     elementwise_cases,
+    l1_cases,
     layout_cases,
     reduction_cases,
 )
 from vendor.machine import Library
 
-
-MODULES = (cube_cases, elementwise_cases, cast_cases, reduction_cases, layout_cases)
+MODULES = (cube_cases, l1_cases, elementwise_cases, cast_cases, reduction_cases, layout_cases)
 
 
 @dataclass

@@ -26,7 +26,7 @@ BROADCASTS: dict[str, tuple[tuple[str, ...], Shape, Shape]] = {
     "broadcast_last_axis_unalign_2d": (WORDS, (5, 1), (5, 33)),
     "broadcast_last_axis_unknown_align_2d": (WORDS, (5, 1), (5, 64)),
 }
-"""Types, shapes of source and target. Those of the last axis, and all but "align", take a buffer."""
+"""Types, shapes of source and target."""
 TRANSPOSES: dict[str, tuple[Shape, Shape]] = {
     "transpose_2d_with_last_axis": ((32, 64), (1, 0)),
     "transpose_3d_with_last_axis": ((32, 3, 64), (2, 1, 0)),

@@ -59,7 +59,7 @@ ROUNDINGS = ("RINT", "ROUND", "FLOOR", "CEIL", "TRUNC", "ODD")
 
 
 def whole(x: np.ndarray, mode: str) -> np.ndarray:
-    """Numbers rounded to integers: to nearest with ties to even or away from zero, down, up, to zero."""
+    """Numbers rounded to integers, still as floating-point numbers."""
     if mode == "ROUND":
         return np.copysign(np.floor(np.abs(x) + 0.5), x)
     if mode == "ODD":

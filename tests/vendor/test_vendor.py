@@ -1,4 +1,4 @@
-"""Functions of the vendor's tile library agree with numpy on the emulator, where it is installed."""
+"""Where the vendor's tile library is installed, its functions agree with numpy on the emulator."""
 
 from __future__ import annotations
 
