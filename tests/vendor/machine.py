@@ -67,7 +67,7 @@ class Program:
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, ctypes.Array[ctypes.c_uint64]]] = []
-        self.arrays: list[tuple[np.ndarray, bool]] = []
+        self.arrays: list[tuple[np.ndarray, bool, bool]] = []
         self.kept: list[object] = []
         self.used: dict[str, int] = {}
         self.flags: dict[tuple[str, str], int] = {}
@@ -82,8 +82,14 @@ class Program:
         array = np.zeros(shape, numbers.STORED[kind])
         return self._global(array, kind, written=False), array
 
-    def _global(self, array: np.ndarray, kind: str, written: bool) -> Operand:
-        self.arrays.append((array, written))
+    def updated(self, array: np.ndarray, kind: str) -> Operand:
+        """An array in global memory that the program changes."""
+        return self._global(array, kind, written=True, read_only=False)
+
+    def _global(
+        self, array: np.ndarray, kind: str, written: bool, read_only: bool | None = None
+    ) -> Operand:
+        self.arrays.append((array, written, written if read_only is None else read_only))
         return Operand(kind, array.ctypes.data, array.shape, dense(array.shape))
 
     def local(self, buffer: str, shape: Sequence[int], kind: str) -> Operand:
@@ -138,8 +144,8 @@ class Program:
     def run(self, library: Library, checks: bool = True, strict: bool = True) -> str:
         """Runs the steps; returns what the emulator has against them, or an empty text."""
         functions = library.functions
-        for array, written in self.arrays:
-            functions.emulator_register_memory(array.ctypes.data, array.nbytes, written, written)
+        for array, written, read_only in self.arrays:
+            functions.emulator_register_memory(array.ctypes.data, array.nbytes, written, read_only)
         steps = (Step * len(self.steps))()
         for step, (function, words) in zip(steps, self.steps, strict=True):
             entry = getattr(functions, f"run_{function}")
@@ -148,6 +154,6 @@ class Program:
         error = functions.vendor_run(
             library.core == "aic", checks, strict, steps, len(steps)
         ).decode()
-        for array, _ in self.arrays:
+        for array, *_ in self.arrays:
             functions.emulator_unregister_memory(array.ctypes.data)
         return error
