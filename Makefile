@@ -16,7 +16,7 @@ bench: $(VENV)/.package
 	$(BIN)/python benchmarks/cpu.py
 
 # Needs a package of the vendor and LLVM 19; says what to install where they are missing.
-vendor-check: $(VENV)/.torch
+vendor-check: $(VENV)/.numpy
 	PYTHONPATH=tests $(BIN)/python -m vendor
 
 lint: $(VENV)/.lint
@@ -32,6 +32,11 @@ format: $(VENV)/.lint
 
 clean:
 	rm -rf build dist $(VENV) python/*.egg-info python/neumann_tril/*.so python/neumann_tril/acl_stand_in
+
+$(VENV)/.numpy:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q numpy
+	touch $@
 
 $(VENV)/.torch: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)

@@ -58,8 +58,8 @@ def special(kind: str) -> np.ndarray:
     ties = np.arange(-8, 8) + 0.5
     steps = np.array([1 + 2.0**-11, 1 + 3 * 2.0**-11, 1 + 2.0**-8, 1 + 3 * 2.0**-8, 2.0**-25, 3e-8])
     large = np.array([127.5, 128, 255.5, 32767.5, 65519.0, 65504.0, 2.0**31, 2.0**33])
-    ends = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
-    chosen = np.concatenate([ties, steps, -steps, large, -large, ends])
+    signs = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
+    chosen = np.concatenate([ties, steps, -steps, large, -large, signs])
     with np.errstate(over="ignore"):
         return numbers.stored(chosen.astype(np.float32), kind)
 

@@ -62,11 +62,11 @@ def every_shape(
 
 
 def rectified(values: np.ndarray) -> np.ndarray:
-    return np.maximum(values, 0)
+    return np.asarray(np.maximum(values, 0))
 
 
 def reciprocal_root(values: np.ndarray) -> np.ndarray:
-    return 1 / np.sqrt(values)
+    return np.asarray(1 / np.sqrt(values), values.dtype)
 
 
 def arithmetic() -> Iterator[Case]:

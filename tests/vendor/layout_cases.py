@@ -57,8 +57,9 @@ def broadcast(p: Program, name: str, kind: str, source: Shape, target: Shape) ->
 
 
 def filled(p: Program, name: str, kind: str, shape: Shape) -> Sequence[Outcome]:
-    value = numbers.stored(np.float32(3), kind)[()]
-    return [Outcome(apply(p, name, [value], (shape, kind)), np.full(shape, value), kind=kind)]
+    expected = numbers.stored(np.full(shape, 3, np.float32), kind)
+    got = apply(p, name, [expected.reshape(-1)[0]], (shape, kind))
+    return [Outcome(got, expected, kind=kind)]
 
 
 def transposed(p: Program, name: str, kind: str, shape: Shape, order: Shape) -> Sequence[Outcome]:

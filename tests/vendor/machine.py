@@ -79,7 +79,7 @@ class Program:
 
     def result(self, shape: Sequence[int], kind: str) -> tuple[Operand, np.ndarray]:
         """Room in global memory that the program writes, and the array to look at afterwards."""
-        array = np.zeros(shape, numbers.STORED[kind])
+        array: np.ndarray = np.zeros(shape, numbers.STORED[kind])
         return self._global(array, kind, written=False), array
 
     def updated(self, array: np.ndarray, kind: str) -> Operand:
@@ -151,9 +151,8 @@ class Program:
             entry = getattr(functions, f"run_{function}")
             step.function = ctypes.cast(entry, ctypes.c_void_p)
             step.words = ctypes.addressof(words)
-        error = functions.vendor_run(
-            library.core == "aic", checks, strict, steps, len(steps)
-        ).decode()
+        cube = library.core == "aic"
+        error: bytes = functions.vendor_run(cube, checks, strict, steps, len(steps))
         for array, *_ in self.arrays:
             functions.emulator_unregister_memory(array.ctypes.data)
-        return error
+        return error.decode()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-STORED: dict[str, type] = {
+STORED: dict[str, Any] = {
     "half": np.float16,
     "float": np.float32,
     "bfloat16_t": np.uint16,
@@ -61,12 +63,12 @@ ROUNDINGS = ("RINT", "ROUND", "FLOOR", "CEIL", "TRUNC", "ODD")
 def whole(x: np.ndarray, mode: str) -> np.ndarray:
     """Numbers rounded to integers, still as floating-point numbers."""
     if mode == "ROUND":
-        return np.copysign(np.floor(np.abs(x) + 0.5), x)
+        return np.asarray(np.copysign(np.floor(np.abs(x) + 0.5), x))
     if mode == "ODD":
         down = np.trunc(x)
         return np.where((down != x) & (down % 2 == 0), down + np.copysign(1, x), down)
     functions = {"RINT": np.rint, "FLOOR": np.floor, "CEIL": np.ceil, "TRUNC": np.trunc}
-    return functions[mode](x)
+    return np.asarray(functions[mode](x))
 
 
 def converted(x: np.ndarray, kind: str, mode: str) -> np.ndarray:
