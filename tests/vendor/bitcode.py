@@ -25,9 +25,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 PACKAGE = "ascendnpu-ir"
-TOOLS = ("llvm-extract-19", "clang-19", "cmake")
-INSTALL = f"pip install --no-deps {PACKAGE}==1.2.0; apt-get install clang-19 llvm-19 cmake"
-ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ("llvm-extract-19", "clang-19", "cmake", "c++")
+INSTALL = f"pip install --no-deps {PACKAGE}==1.2.0; apt-get install clang-19 llvm-19 cmake g++"
 ENTRY = "_mlir_ciface_"
 """What precedes the name of a function that takes pointers to memrefs."""
 ASSERTION = "@_Z16npuir_cce_assertIcEvbPKT_l"
@@ -42,7 +41,7 @@ define weak bfloat @__truncsfbf2(float %value) {
   ret bfloat %result
 }
 """
-"""What null pointers become, and what the compiler calls for bfloat where its library has it."""
+"""What null pointers become, and what compilers call for bfloat and their library may lack."""
 NULL = r"(ptr (?:noundef )?|icmp \w+ ptr %[\w.]+, |phi ptr .*\[ )null\b"
 """A null pointer to memory of the host. The device can read address 0, and the library does."""
 INTEGER = {"half": "i16", "bfloat": "i16"}
@@ -163,9 +162,10 @@ def entry(definition: str) -> tuple[str, str] | None:
     for n, part in enumerate(filter(None, inside.split(", "))):
         kind = re.match(rf"{POINTER}|\S+", part)
         assert kind is not None
+        extended = re.search("(?:zero|sign)ext", part)
         lines.append(f"  %p{n} = getelementptr i64, ptr %words, i64 {n}")
         lines.append(f"  %a{n} = load {kind[0]}, ptr %p{n}")
-        passed.append(f"{kind[0]} %a{n}")
+        passed.append(f"{kind[0]} {extended[0] if extended else ''} %a{n}")
     lines += [f"  call void @{symbol}({', '.join(passed)})", "  ret void", "}"]
     return name, "\n".join(lines)
 
@@ -207,17 +207,6 @@ def declaration(line: str) -> list[str]:
     if "@llvm.hivm." not in line:
         return [line]
     return [re.sub(r"\b(?:half|bfloat)\b", "i16", of_shim(line))]
-
-
-def names(core: str) -> set[str]:
-    """The functions of the library that take pointers to memrefs."""
-    listed = subprocess.run(
-        ["llvm-nm-19", "--defined-only", "--just-symbol-name", library(core)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {name[len(ENTRY) :] for name in listed.stdout.split() if name.startswith(ENTRY)}
 
 
 def compile_functions(core: str, functions: Collection[str], folder: Path) -> Path:
