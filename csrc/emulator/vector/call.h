@@ -209,9 +209,8 @@ class VectorCall {
         std::memset(view.data(), kPoison, bytes);
     }
 
-    void issue(const VectorCost& cost, const Lanes& lanes) { issue(cost.cycles(lanes)); }
-    void issue(double cycles) {
-        instruction_.issue(cycles + mask_writes_ * kMaskWrite, kVectorLatency);
+    void issue(const VectorCost& cost, const Lanes& lanes, double extra = 0) {
+        instruction_.issue(cost.work(lanes, extra + mask_writes_ * kMaskWrite));
     }
 
   private:

@@ -130,7 +130,7 @@ void run_select(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<U
                 }
             });
         const double setup = __NPU_ARCH__ == 2201 && !same_bits ? kSelectSetup : 0;
-        call.issue(vector_cost::kCompare.cycles(lanes) + setup);
+        call.issue(vector_cost::kCompare, lanes, setup);
     }
 }
 
@@ -192,7 +192,7 @@ void move_compare_mask(const char* name, const AscendC::LocalTensor<T>& tensor, 
         call.moves_bytes(place, place.base, 16, call.state().compare_mask_unwritten);
         std::memcpy(call.state().compare_mask.data(), bytes, 16);
     }
-    call.issue(vector_cost::kCompare.head);
+    call.issue(vector_cost::kCompare, Lanes::counted(0, 128));
 }
 
 // Select by CMPMASK (mode 0), under the mask registers.
