@@ -13,7 +13,7 @@ from ..backends import RuleCall
 from ..context import own_context
 from ..ops import Explanation, explanation, plan_text
 from ..plan import Plan
-from .operator import chunk_rule, request_for
+from .operator import chunk_rule, request_for, unfold_chunk_states
 
 
 @own_context
@@ -114,7 +114,7 @@ def chunk_gated_delta_rule(
     if check and g is not None:
         _check_gates(g)
 
-    results = chunk_rule(
+    call = RuleCall(
         *(q, k, v, g, beta, initial_state),
         cu_seqlens if cu_seqlens_cpu is None else cu_seqlens_cpu,
         chunk_indices,
@@ -129,8 +129,11 @@ def chunk_gated_delta_rule(
         plan_text(plan),
         backend,
     )
+    results = chunk_rule(call)
     found = (results.o, results.final_state if output_final_state else None)
-    return (*found, results.chunk_states.detach()) if output_chunk_states else found
+    if not output_chunk_states:
+        return found
+    return *found, unfold_chunk_states(call, results.chunk_states.detach())
 
 
 def chunk_delta_rule(

@@ -6,7 +6,7 @@ The way through it, and through autograd's part in Python, takes longer than a s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -51,10 +51,11 @@ def transformed() -> bool:
 def recording() -> Iterator[None]:
     """Autograd takes part, also in a kernel, where the dispatcher has left it behind."""
     keys = torch._C.DispatchKey
-    with ExitStack() as stack:
-        for key in (keys.AutogradCPU, keys.AutogradPrivateUse1, keys.ADInplaceOrView):
-            stack.enter_context(torch._C._SetExcludeDispatchKeyGuard(key, False))
-        stack.enter_context(torch.enable_grad())
+    included = torch._C._dispatch_tls_local_include_set().add(keys.ADInplaceOrView)
+    excluded = torch._C._dispatch_tls_local_exclude_set()
+    for key in (keys.AutogradCPU, keys.AutogradPrivateUse1, keys.ADInplaceOrView):
+        excluded = excluded.remove(key)
+    with torch._C._ForceDispatchKeyGuard(included, excluded), torch.enable_grad():
         yield
 
 
