@@ -196,7 +196,8 @@ def _gates(g: Tensor | None, A_log: Tensor | None, dt_bias: Tensor | None) -> Te
         raise ValueError("use_gate_in_kernel=True needs g and A_log")
     for name, x in (("A_log", A_log), ("dt_bias", dt_bias)):
         if x is not None and x.shape != g.shape[-1:]:
-            raise ValueError(f"{name} must have shape (HV,) = {g.shape[-1:]}, got {tuple(x.shape)}")
+            heads = g.shape[-1]
+            raise ValueError(f"{name} must have shape (HV,) = ({heads},), got {tuple(x.shape)}")
     g = _wide(g)
     return -_wide(A_log).exp() * softplus(g if dt_bias is None else g + _wide(dt_bias))
 
