@@ -37,14 +37,14 @@ def call(
         return operator(*arguments)
     if _is_plain(arguments):
         return kernel(*arguments)
-    if _top_transform() in _DERIVATIVES:
+    if _is_derived(arguments):
         return _derivable(operator, composite)(*arguments)
     return operator(*arguments)
 
 
 def transformed() -> bool:
     """Whether a transform of ``torch.func`` is under way."""
-    return _top_transform() is not None
+    return bool(_transforms())
 
 
 @contextmanager
@@ -62,9 +62,26 @@ def recording() -> Iterator[None]:
 _DERIVATIVES = (torch._C._functorch.TransformType.Grad, torch._C._functorch.TransformType.Jvp)
 
 
-def _top_transform() -> Any:
-    top = torch._C._functorch.peek_interpreter_stack()
-    return None if top is None else top.key()
+def _is_derived(arguments: tuple[Any, ...]) -> bool:
+    """Whether a transform takes a derivative in one of them."""
+    if not any(kind in _DERIVATIVES for kind in _transforms()):
+        return False
+    return any(_is_tracked(x) for x in arguments if isinstance(x, Tensor))
+
+
+def _is_tracked(x: Tensor) -> bool:
+    """By a transform at any level; below the last wrapper it is autograd that does so."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):
+        if x.requires_grad or _has_tangent((x,)):
+            return True
+        x = torch._C._functorch.get_unwrapped(x)
+    return False
+
+
+def _transforms() -> list[Any]:
+    """Kinds of the transforms of ``torch.func`` that are under way."""
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    return [interpreter.key() for interpreter in stack]
 
 
 def _derivable(operator: Any, composite: Callable[..., Any] | None) -> Callable[..., Any]:
