@@ -171,6 +171,22 @@ def check(
         TypeError, ValueError: an argument does not fit; the message names it.
     """
     sizes = check_shapes(q, k, v, g, beta, initial_state, cu_seqlens)
+    return fill(sizes, q, k, v, g, beta, scale, initial_state, cu_seqlens, dtype)
+
+
+def fill(
+    sizes: Sizes,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    scale: float | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    dtype: torch.dtype | None = None,
+) -> Inputs:
+    """:func:`check`, but for the shapes and dtypes."""
     dtype = dtype or sizes.dtype
     if g is None:
         g = beta.new_zeros(()).expand(beta.shape)

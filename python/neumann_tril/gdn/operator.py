@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backends import AroundInverse, Resolved, RuleCall, RuleOutputs, RuleRequest, resolve
+from ..backends import AroundInverse, RuleCall, RuleOutputs, RuleRequest, resolve
 from ..ops import Gradient, Operator, recording, savable, transformed
 from ..plan import Plan, check_chunk_size, is_fixed
-from .inputs import Sizes, check, check_shapes
+from .inputs import Sizes, check, check_shapes, fill
 from .packed import chunk_slots
 from .rule import Rule, Wanted
 
@@ -25,7 +25,10 @@ def _sizes(call: RuleCall) -> Sizes:
 
 def request_for(call: RuleCall) -> RuleRequest:
     """What the backends are asked for; raises for shapes and dtypes that do not fit."""
-    sizes = _sizes(call)
+    return _request(call, _sizes(call))
+
+
+def _request(call: RuleCall, sizes: Sizes) -> RuleRequest:
     device = call.q.device
     dtypes = tuple(None if x is None else x.dtype for x in call.tensors[1:6])
     return RuleRequest(
@@ -42,10 +45,6 @@ def request_for(call: RuleCall) -> RuleRequest:
         sizes.value_heads,
         call.cu_seqlens is not None,
     )
-
-
-def _served(call: RuleCall) -> Resolved:
-    return resolve(request_for(call), call.backend)
 
 
 def _allocate(call: RuleCall, sizes: Sizes) -> RuleOutputs:
@@ -72,10 +71,11 @@ def _allocate(call: RuleCall, sizes: Sizes) -> RuleOutputs:
 
 def _kernel(*arguments: Any) -> Results:
     call = RuleCall(*arguments)
-    served = _served(call)
+    sizes = _sizes(call)
+    served = resolve(_request(call, sizes), call.backend)
     if isinstance(served.work, AroundInverse) or not call.q.numel():
-        return _composite(*arguments)
-    outputs = _allocate(call, _sizes(call))
+        return _compose(call, sizes)
+    outputs = _allocate(call, sizes)
     served.backend.run_rule(call, outputs, served.work)  # type: ignore[attr-defined]
     return outputs
 
@@ -92,10 +92,14 @@ def _plan(text: str) -> str | Plan:
 def _composite(*arguments: Any) -> Results:
     """The operator in differentiable operations."""
     call = RuleCall(*arguments)
+    return _compose(call, _sizes(call))
+
+
+def _compose(call: RuleCall, sizes: Sizes) -> Results:
     q, k, v, g, beta, state, cu_seqlens, _ = call.tensors
     turn = call.state_v_first
     state = state.mT if turn and state is not None else state
-    inputs = check(q, k, v, g, beta, call.scale, state, cu_seqlens)
+    inputs = fill(sizes, q, k, v, g, beta, call.scale, state, cu_seqlens)
     wanted = Wanted(call.output_chunk_states, call.output_x, call.output_wu)
     normalize, plan = call.use_qk_l2norm_in_kernel, _plan(call.plan)
     rule = Rule(call.scale, normalize, call.chunk_size, plan, call.backend)
@@ -307,11 +311,11 @@ def chunk_rule(call: RuleCall) -> RuleOutputs:
     Where the rule is made of torch's products, autograd records these: cheaper than to form them
     again, from what the operator saves.
     """
-    way: Any = RULE
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in call.tensors):
         hidden = torch.compiler.is_compiling() or call.q.is_meta
-        if not hidden and isinstance(_served(call).work, AroundInverse):
-            way = _composite
-        else:
-            call = call._replace(output_chunk_states=True, output_x=True)
-    return RuleOutputs(*way(*call))
+        if not hidden:
+            sizes = _sizes(call)
+            if isinstance(resolve(_request(call, sizes), call.backend).work, AroundInverse):
+                return RuleOutputs(*_compose(call, sizes))
+        call = call._replace(output_chunk_states=True, output_x=True)
+    return RuleOutputs(*RULE(*call))
