@@ -97,12 +97,16 @@ def chunk_gated_delta_rule(
         )
     if cu_seqlens is None and cu_seqlens_cpu is not None:
         raise ValueError("cu_seqlens_cpu needs cu_seqlens")
-    tensors = {"q": q, "k": k, "v": v, "beta": beta, "g": g, "initial_state": initial_state}
-    tensors |= {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu}
-    tensors |= {"chunk_indices": chunk_indices, "A_log": A_log, "dt_bias": dt_bias}
-    for name, x in tensors.items():
-        if x is not None or name in ("q", "k", "v", "beta"):
-            check_tensor(name, x)
+    for name, x in (("q", q), ("k", k), ("v", v), ("beta", beta)):
+        check_tensor(name, x)
+    optional = (
+        *(("g", g), ("initial_state", initial_state), ("A_log", A_log), ("dt_bias", dt_bias)),
+        *(("cu_seqlens", cu_seqlens), ("cu_seqlens_cpu", cu_seqlens_cpu)),
+        ("chunk_indices", chunk_indices),
+    )
+    for name, given in optional:
+        if given is not None:
+            check_tensor(name, given)
     if use_gate_in_kernel:
         g = _gates(g, A_log, dt_bias)
     elif A_log is not None or dt_bias is not None:
