@@ -19,7 +19,14 @@ import torch
 from torch import Tensor
 
 __all__ = ["LAYOUTS", "ChunkTable", "Problem", "chunk_table", "chunk_table_on", "time_view"]
-__all__ += ["check_layout", "check_packing", "gather_chunks", "join_chunks", "sequence_bounds"]
+__all__ += [
+    "check_layout",
+    "check_packing",
+    "from_time_view",
+    "gather_chunks",
+    "join_chunks",
+    "sequence_bounds",
+]
 
 LAYOUTS = ("bthc", "bhtc", "thc", "htc")
 _PACKED = ("thc", "htc")
@@ -71,6 +78,17 @@ def time_view(A: Tensor, layout: str) -> Tensor:
     return A.transpose(0, 1).unsqueeze(0)
 
 
+def from_time_view(A: Tensor, layout: str) -> Tensor:
+    """The opposite of :func:`time_view`."""
+    if layout == "bthc":
+        return A
+    if layout == "bhtc":
+        return A.transpose(1, 2)
+    if layout == "thc":
+        return A[0]
+    return A[0].transpose(0, 1)
+
+
 def check_layout(
     A: Tensor, layout: str, cu_seqlens: Tensor | None, chunk_indices: Tensor | None
 ) -> None:
@@ -88,15 +106,7 @@ def check_layout(
         if chunk_indices is not None:
             raise ValueError("chunk_indices needs cu_seqlens")
         return
-    check_packing(cu_seqlens, "A", 1 if layout in _PACKED else A.shape[0])
-    if chunk_indices is None:
-        return
-    _check_integers("chunk_indices", chunk_indices)
-    if chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2:
-        raise ValueError(
-            "chunk_indices must have shape (chunks, 2): sequence, chunk within it; "
-            f"got {tuple(chunk_indices.shape)}"
-        )
+    check_packing(cu_seqlens, "A", 1 if layout in _PACKED else A.shape[0], chunk_indices)
 
 
 def _check_integers(name: str, value: Tensor) -> None:
@@ -104,15 +114,25 @@ def _check_integers(name: str, value: Tensor) -> None:
         raise TypeError(f"{name} must be int32 or int64, got {value.dtype}")
 
 
-def check_packing(cu_seqlens: Tensor, name: str, batch: int) -> None:
-    """Raise unless ``cu_seqlens`` (N + 1,) can describe sequences packed into the tensor ``name``;
-    its numbers are not looked at."""
+def check_packing(
+    cu_seqlens: Tensor, name: str, batch: int, chunk_indices: Tensor | None = None
+) -> None:
+    """Raise unless ``cu_seqlens`` (N + 1,) can describe sequences packed into the tensor ``name``,
+    and ``chunk_indices`` (chunks, 2) their chunks; no numbers are looked at."""
     _check_integers("cu_seqlens", cu_seqlens)
     if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1:
         raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
     if batch != 1:
         raise ValueError(
             f"with cu_seqlens the batch of {name} must be 1 (packed sequences), got B = {batch}"
+        )
+    if chunk_indices is None:
+        return
+    _check_integers("chunk_indices", chunk_indices)
+    if chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2:
+        raise ValueError(
+            "chunk_indices must have shape (chunks, 2): sequence, chunk within it; "
+            f"got {tuple(chunk_indices.shape)}"
         )
 
 
@@ -174,8 +194,11 @@ def chunk_table(
 
 
 def _numbers(values: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:
-    numbers: np.ndarray[Any, np.dtype[np.int64]] = values.detach().cpu().numpy().astype(np.int64)
-    return numbers
+    # As they are, whatever transform of torch.func is under way.
+    with torch._C._DisableFuncTorch():
+        numbers = values.detach().cpu().numpy()
+    found: np.ndarray[Any, np.dtype[np.int64]] = numbers.astype(np.int64)
+    return found
 
 
 def chunk_table_on(
@@ -237,11 +260,13 @@ def gather_chunks(A: Tensor, table: ChunkTable | None) -> Tensor:
     batch, length, heads, chunk_size = A.shape
     count = -(-length // chunk_size) if table is None else len(table.first_row)
     rows = count * chunk_size if table is None else length + 1
-    padded: Tensor = A.new_zeros(batch, rows, heads, chunk_size)
-    padded[:, :length] = A
+    padded = A
+    if rows > length:
+        padded = torch.cat([A, A.new_zeros(batch, rows - length, heads, chunk_size)], 1)
     if table is not None:
         padded = padded.index_select(1, _rows(table, length, chunk_size))
-    return padded.view(batch, count, chunk_size, heads, chunk_size).permute(0, 3, 1, 2, 4)
+    chunks: Tensor = padded.unflatten(1, (count, chunk_size))
+    return chunks.permute(0, 3, 1, 2, 4)
 
 
 def join_chunks(X: Tensor, table: ChunkTable | None, length: int) -> Tensor:
@@ -250,7 +275,7 @@ def join_chunks(X: Tensor, table: ChunkTable | None, length: int) -> Tensor:
     rows = X.permute(0, 2, 3, 1, 4).flatten(1, 2)
     if table is not None:
         joined = X.new_zeros(batch, length + 1, heads, chunk_size)
-        rows = joined.index_copy_(1, _rows(table, length, chunk_size), rows)
+        rows = joined.index_copy(1, _rows(table, length, chunk_size), rows)
     return rows[:, :length]
 
 
