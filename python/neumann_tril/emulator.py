@@ -24,6 +24,7 @@ from .grids import QuantPlan
 from .layout import ChunkTable, Problem
 from .native.launches import Floating, Kernels, OnGrids, Work, aligned
 from .native.libraries import emulator_library
+from .native.rule import RuleCall, RuleWork, launch_of
 from .native.structures import Chunks, constant_rows
 from .plan import Plan
 
@@ -32,6 +33,7 @@ __all__ = [
     "CUBE_CORES",
     "Report",
     "architecture",
+    "gated_delta_rule",
     "inverse",
     "inverse_quantized",
     "kernels",
@@ -245,6 +247,27 @@ def launch(
     with _LOCK, _registered(arch, spans):
         library(arch).emulator_clear_report()
         found.put(argument, None)
+        return _report(arch)
+
+
+def gated_delta_rule(
+    call: RuleCall, work: RuleWork, arch: int = 2201, cube_cores: int | None = None
+) -> Report:
+    """Run the kernel of the chunk rule on CPU tensors.
+
+    Raises:
+        ValueError: the kernel refuses the call; the text says why.
+        BackendError: the emulator found a fault in the kernel.
+    """
+    found = launch_of(kernels(arch, cube_cores), call, work)
+    workspace = torch.empty(found.allocation, dtype=torch.uint8)
+    found.structure.tensors.workspace = aligned(workspace)
+    spans = [(*_storage(tensor), True) for tensor in call.inputs]
+    spans += [(*_storage(tensor), False) for tensor in call.outputs]
+    spans.append((found.structure.tensors.workspace, found.workspace_bytes, False))
+    with _LOCK, _registered(arch, list(dict.fromkeys(spans))):
+        library(arch).emulator_clear_report()
+        found.put(found.structure, None)
         return _report(arch)
 
 

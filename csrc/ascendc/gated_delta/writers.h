@@ -1,0 +1,67 @@
+// The vector cores' second part: X diag(beta) of each chunk, rounded, and what is left of it.
+#pragma once
+
+#include "parts.h"
+
+namespace neumann_tril {
+
+template <typename T>
+class Writers {
+  public:
+    __aicore__ inline explicit Writers(GM_ADDR workspace) {
+        solved_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kSolved));
+        writers_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kWriters));
+    }
+
+    // Of the chunks that are this vector core's: `owned` has a bit for each.
+    __aicore__ inline void Form(const RuleBatch& batch, uint32_t owned) const {
+        for (int32_t s = 0; s < 2; ++s) {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(s);
+            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(s);
+        }
+        int32_t formed = 0;
+        for (int32_t i = 0; i < batch.count; ++i) {
+            if ((owned >> i & 1) != 0) {
+                FormChunk(i, formed++ % 2);
+            }
+        }
+        for (int32_t s = 0; s < 2; ++s) {
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(s);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(s);
+        }
+    }
+
+  private:
+    // Byte offsets in the Unified Buffer: X twice, its parts twice, scratch.
+    static constexpr uint32_t kX = 0, kOut = kX + 2 * kSquare * 4;
+    static constexpr uint32_t kScratch = kOut + 2 * 2 * kSquare * 2;
+
+    __aicore__ inline void FormChunk(int32_t i, int32_t s) const {
+        const Floats x = Ub<float>(kX + s * kSquare * 4, kSquare);
+        const Floats scratch = Ub<float>(kScratch, kSquare);
+        const auto parts = Ub<T>(kOut + s * 2 * kSquare * 2, 2 * kSquare);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(s);
+        AscendC::DataCopy(x, solved_[i * kSquare], kSquare);
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(s);
+        ScaleColumns(x, Ub<float>(PartBuffers::kBetas + i * 256, kRuleChunk));
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(s);
+        AscendC::Cast(parts, x, AscendC::RoundMode::CAST_RINT, kSquare);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Cast(scratch, parts, AscendC::RoundMode::CAST_NONE, kSquare);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Sub(x, x, scratch, kSquare);
+        AscendC::PipeBarrier<PIPE_V>();
+        AscendC::Cast(parts[kSquare], x, AscendC::RoundMode::CAST_RINT, kSquare);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(s);
+        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(s);
+        AscendC::DataCopy(writers_[i * 2 * kSquare], parts, 2 * kSquare);
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(s);
+    }
+
+    AscendC::GlobalTensor<float> solved_;
+    AscendC::GlobalTensor<T> writers_;
+};
+
+}  // namespace neumann_tril
