@@ -88,15 +88,7 @@ def check_layout(
         if chunk_indices is not None:
             raise ValueError("chunk_indices needs cu_seqlens")
         return
-    check_packing(cu_seqlens, "A", 1 if layout in _PACKED else A.shape[0])
-    if chunk_indices is None:
-        return
-    _check_integers("chunk_indices", chunk_indices)
-    if chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2:
-        raise ValueError(
-            "chunk_indices must have shape (chunks, 2): sequence, chunk within it; "
-            f"got {tuple(chunk_indices.shape)}"
-        )
+    check_packing(cu_seqlens, "A", 1 if layout in _PACKED else A.shape[0], chunk_indices)
 
 
 def _check_integers(name: str, value: Tensor) -> None:
@@ -104,15 +96,25 @@ def _check_integers(name: str, value: Tensor) -> None:
         raise TypeError(f"{name} must be int32 or int64, got {value.dtype}")
 
 
-def check_packing(cu_seqlens: Tensor, name: str, batch: int) -> None:
-    """Raise unless ``cu_seqlens`` (N + 1,) can describe sequences packed into the tensor ``name``;
-    its numbers are not looked at."""
+def check_packing(
+    cu_seqlens: Tensor, name: str, batch: int, chunk_indices: Tensor | None = None
+) -> None:
+    """Raise unless ``cu_seqlens`` (N + 1,) can describe sequences packed into the tensor ``name``,
+    and ``chunk_indices`` (chunks, 2) their chunks; no numbers are looked at."""
     _check_integers("cu_seqlens", cu_seqlens)
     if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 1:
         raise ValueError(f"cu_seqlens must have shape (N + 1,), got {tuple(cu_seqlens.shape)}")
     if batch != 1:
         raise ValueError(
             f"with cu_seqlens the batch of {name} must be 1 (packed sequences), got B = {batch}"
+        )
+    if chunk_indices is None:
+        return
+    _check_integers("chunk_indices", chunk_indices)
+    if chunk_indices.dim() != 2 or chunk_indices.shape[1] != 2:
+        raise ValueError(
+            "chunk_indices must have shape (chunks, 2): sequence, chunk within it; "
+            f"got {tuple(chunk_indices.shape)}"
         )
 
 

@@ -180,6 +180,11 @@ def check_chunk_size(chunk_size: int) -> None:
         )
 
 
+def is_fixed(plan: str) -> bool:
+    """Whether the text is a plan, for one chunk size, and not a name, for any."""
+    return ":" in plan
+
+
 def plan_for(chunk_size: int, plan: str | Plan = "exact", dtype: Any = None) -> Plan:
     """The plan that a name stands for.
 
@@ -208,7 +213,7 @@ def plan_for(chunk_size: int, plan: str | Plan = "exact", dtype: Any = None) -> 
     if not isinstance(plan, str):
         raise TypeError(f"plan must be a name or a Plan, got {type(plan).__name__}")
     check_chunk_size(chunk_size)
-    if ":" in plan:
+    if is_fixed(plan):
         return plan_for(chunk_size, Plan.from_text(plan))
     if plan not in _NAMED:
         raise ValueError(f"plan must be a Plan or one of {', '.join(_NAMED)}, got {plan!r}")

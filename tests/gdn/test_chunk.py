@@ -107,9 +107,9 @@ def test_options(backend: str) -> None:
 
 
 def test_many_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neumann_tril.gdn import chunk
+    from neumann_tril.gdn import rule
 
-    monkeypatch.setitem(chunk._SEGMENT, "cpu", 1)
+    monkeypatch.setitem(rule._SEGMENT, "cpu", 1)
     check(draw(200, group=2), chunk_size=32)
 
 

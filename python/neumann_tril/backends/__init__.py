@@ -6,6 +6,7 @@ from .npu_kernels import EmulatorBackend, NpuBackend
 from .reference import ReferenceBackend
 from .registry import (
     BACKENDS,
+    AnyRequest,
     Backend,
     QuantizedRequest,
     Request,
@@ -15,9 +16,12 @@ from .registry import (
     rejection,
     resolve,
 )
+from .rule import AroundInverse, RuleBackend, RuleCall, RuleOutputs, RuleRequest
 
 __all__ = [
     "BACKENDS",
+    "AnyRequest",
+    "AroundInverse",
     "Backend",
     "BackendError",
     "CpuBackend",
@@ -27,6 +31,10 @@ __all__ = [
     "ReferenceBackend",
     "Request",
     "Resolved",
+    "RuleBackend",
+    "RuleCall",
+    "RuleOutputs",
+    "RuleRequest",
     "backends",
     "register",
     "rejection",

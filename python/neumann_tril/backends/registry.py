@@ -103,6 +103,27 @@ class QuantizedRequest(NamedTuple):
         return reason or Resolved(backend, self.work, self.output_dtype)
 
 
+class AnyRequest(Protocol):
+    """What a call of any operator asks of the backends: a hashable tuple."""
+
+    @property
+    def device(self) -> str:
+        """Type of the device of its tensors."""
+
+    @property
+    def device_index(self) -> int | None:
+        """Index of that device."""
+
+    @property
+    def output_dtype(self) -> torch.dtype:
+        """Of the result."""
+
+    def settle(self, backend: Backend) -> str | Resolved:
+        """How the backend serves it, or why it does not."""
+
+    def __hash__(self) -> int: ...
+
+
 def wide(request: Request) -> torch.dtype:
     """float64 if it is among the dtypes of the call, otherwise float32."""
     double = torch.float64 in (request.dtype, request.output_dtype)
@@ -119,7 +140,7 @@ def register(backend: Backend) -> None:
     resolve.cache_clear()
 
 
-def rejection(name: str, request: Request | QuantizedRequest) -> str | Resolved:
+def rejection(name: str, request: AnyRequest) -> str | Resolved:
     """The call as the backend serves it, or why it does not."""
     backend = BACKENDS[name]
     if request.device not in backend.devices:
@@ -129,7 +150,7 @@ def rejection(name: str, request: Request | QuantizedRequest) -> str | Resolved:
 
 # As many plans as a model has layers, each with a few dtypes.
 @lru_cache(maxsize=2048)
-def resolve(request: Request | QuantizedRequest, backend: str | None) -> Resolved:
+def resolve(request: AnyRequest, backend: str | None) -> Resolved:
     """How a call is served by the backend of this name; None: by the one for A's device.
 
     Raises:

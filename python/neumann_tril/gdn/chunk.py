@@ -1,38 +1,19 @@
-"""The gated delta rule by chunks: all of it is matrix products, only the state goes step by step.
-
-Within a chunk of C tokens, with L[i, j] = exp(g_{j+1} + ... + g_i) for j <= i and zero above,
-G_i = exp(g_0 + ... + g_i), and the state S (K, V) that the chunk finds (all rows are tokens):
-
-    A     = tril(beta_i L_ij <k_i, k_j>, -1)
-    X     = (I + A)^-1                          the operator of this package
-    U, W  = X (beta v),  X (beta G k)           (C, V) and (C, K)
-    D     = U - W S                             what the tokens write, (C, V)
-    o     = scale ((G q) S + (L * q k^T) D)
-    S'    = G_last S + (L_last k)^T D           the state that the next chunk finds
-
-Only D and S' wait for the chunk before: two products in sequence per chunk. The rest is formed
-for a segment of several chunks at once, as long as a CPU's cache holds its temporaries.
-"""
+"""The functions that call the chunk rule, with the signature of flash-linear-attention."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import softplus
 
+from ..arguments import check_tensor
+from ..backends import RuleCall
 from ..context import own_context
-from ..ops import inverse
-from ..plan import Plan, check_chunk_size
-from .inputs import check, l2norm
-from .packed import group_sequences
-
-# Entries of a segment's (n, B, HV, C, K or V) tensors: as many as stay in a CPU's cache; elsewhere
-# enough to fill the device.
-_SEGMENT = {"cpu": 2**19}
-_SEGMENT_ELSEWHERE = 2**26
+from ..ops import Explanation, explanation, plan_text
+from ..plan import Plan
+from .operator import chunk_rule, request_for
 
 
 @own_context
@@ -42,20 +23,32 @@ def chunk_gated_delta_rule(
     v: Tensor,
     g: Tensor | None,
     beta: Tensor,
-    *,
     scale: float | None = None,
     initial_state: Tensor | None = None,
     output_final_state: bool = False,
     use_qk_l2norm_in_kernel: bool = False,
+    use_beta_sigmoid_in_kernel: bool = False,
+    allow_neg_eigval: bool = False,
+    state_v_first: bool = False,
     cu_seqlens: Tensor | None = None,
+    cu_seqlens_cpu: Tensor | None = None,
+    chunk_indices: Tensor | None = None,
+    cp_context: None = None,
+    *,
+    use_gate_in_kernel: bool = False,
+    A_log: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    output_chunk_states: bool = False,
     chunk_size: int = 64,
     plan: str | Plan = "exact",
     backend: str | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """The gated delta rule; the layouts and names are FLA's.
+    check: bool = False,
+    **removed: Any,
+) -> tuple[Any, ...]:
+    """The gated delta rule; names, positions and layouts are those of FLA 0.6.
 
-    Differentiable in all tensors but ``cu_seqlens``; time and memory are linear in T. Arithmetic
-    is in float32, in float64 if one of q, k, v, g, beta is.
+    Differentiable in all tensors but ``cu_seqlens`` and ``chunk_indices``; time and memory are
+    linear in T. Arithmetic is in float32, in float64 if one of q, k, v, g, beta is.
 
     Args:
         q, k: (B, T, H, K); float16, bfloat16, float32 or float64.
@@ -67,138 +60,154 @@ def chunk_gated_delta_rule(
         initial_state: (N, HV, K, V) for N sequences (N = B without ``cu_seqlens``); zero if None.
         output_final_state: whether to return the states after the last tokens.
         use_qk_l2norm_in_kernel: normalise each q and k to length 1 first.
+        use_beta_sigmoid_in_kernel: take ``sigmoid(beta)`` for beta.
+        allow_neg_eigval: twice that; needs ``use_beta_sigmoid_in_kernel``.
+        state_v_first: states, given and returned, are (V, K) instead of (K, V).
         cu_seqlens: (N + 1,) int32 or int64: starts of packed sequences and the end of the last,
             from 0, not decreasing, at most T; B must be 1 then. Sequences may be empty. Their
             values are read on the host.
+        cu_seqlens_cpu: the same on the host, which then need not wait for the device.
+        chunk_indices: (chunks, 2) as FLA's ``prepare_chunk_indices`` makes them for
+            ``cu_seqlens``, from which they follow.
+        cp_context: not supported.
+        use_gate_in_kernel: take ``-exp(A_log) softplus(g + dt_bias)`` for g.
+        A_log, dt_bias: (HV,), for ``use_gate_in_kernel``; no bias if None.
+        output_chunk_states: whether to return the state before every chunk (FLA's h); no gradient
+            passes through it.
         chunk_size: C, a multiple of 16 from 16 to 128; shorter sequences take a smaller one
             unless ``plan`` is a :class:`Plan`.
         plan, backend: of the inverse, see :func:`neumann_tril.inverse`.
+        check: look at g, for which the host waits, and refuse values above 0.
 
     Returns:
         o (B, T, HV, V) in q's dtype, zero in rows of no sequence, and the final state
-        (N, HV, K, V) in the dtype of the arithmetic, or None.
+        (N, HV, K, V) in the dtype of the arithmetic, or None. With ``output_chunk_states`` also
+        (B, NT, HV, K, V): chunk n of a sequence is the n-th, NT = ceil(T / C); packed sequences
+        follow one another, NT = T // C + N, zero behind the last chunk.
 
     Raises:
         TypeError, ValueError: an argument is not of the kind above; the message names it.
         BackendError: the backend cannot serve the inverse; the message says why.
     """
-    check_chunk_size(chunk_size)
-    x = check(q, k, v, g, beta, scale, initial_state, cu_seqlens)
-    rule = _Rule(x.scale, use_qk_l2norm_in_kernel, chunk_size, plan, backend)
-    tokens = (x.q, x.k, x.v, x.g, x.beta)
-    if x.empty:
-        o, state = x.without_tokens()
-    elif x.bounds is None:
-        o, state = rule.sequences(x.state, *tokens)
-    else:
-        o, state = rule.packed(x.state, x.bounds, *tokens)
-    return o.to(q.dtype), state if output_final_state else None
+    state_v_first = _earlier_names(removed, state_v_first)
+    if cp_context is not None:
+        raise ValueError(
+            "cp_context is not supported: give each rank whole sequences, or pass states on with "
+            "initial_state and output_final_state"
+        )
+    if cu_seqlens is None and cu_seqlens_cpu is not None:
+        raise ValueError("cu_seqlens_cpu needs cu_seqlens")
+    tensors = {"q": q, "k": k, "v": v, "beta": beta, "g": g, "initial_state": initial_state}
+    tensors |= {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu}
+    tensors |= {"chunk_indices": chunk_indices, "A_log": A_log, "dt_bias": dt_bias}
+    for name, x in tensors.items():
+        if x is not None or name in ("q", "k", "v", "beta"):
+            check_tensor(name, x)
+    if use_gate_in_kernel:
+        g = _gates(g, A_log, dt_bias)
+    elif A_log is not None or dt_bias is not None:
+        raise ValueError("A_log and dt_bias need use_gate_in_kernel=True")
+    if use_beta_sigmoid_in_kernel:
+        beta = _strengths(beta, 2.0 if allow_neg_eigval else 1.0)
+    elif allow_neg_eigval:
+        raise ValueError("allow_neg_eigval=True needs use_beta_sigmoid_in_kernel=True")
+    if check and g is not None:
+        _check_gates(g)
+
+    results = chunk_rule(
+        *(q, k, v, g, beta, initial_state),
+        cu_seqlens if cu_seqlens_cpu is None else cu_seqlens_cpu,
+        chunk_indices,
+        q.shape[-1] ** -0.5 if scale is None else float(scale),
+        use_qk_l2norm_in_kernel,
+        output_final_state,
+        output_chunk_states,
+        False,
+        False,
+        state_v_first,
+        chunk_size,
+        plan_text(plan),
+        backend,
+    )
+    found = (results.o, results.final_state if output_final_state else None)
+    return (*found, results.chunk_states.detach()) if output_chunk_states else found
 
 
 def chunk_delta_rule(
     q: Tensor, k: Tensor, v: Tensor, beta: Tensor, **options: Any
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Any, ...]:
     """The delta rule without gates: :func:`chunk_gated_delta_rule`, with its options, where nothing
     decays."""
     return chunk_gated_delta_rule(q, k, v, None, beta, **options)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What stays the same for all sequences of a call."""
+@own_context
+def explain(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    initial_state: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    *,
+    state_v_first: bool = False,
+    chunk_size: int = 64,
+    plan: str | Plan = "exact",
+    backend: str | None = None,
+) -> Explanation:
+    """Which backend serves a call of :func:`chunk_gated_delta_rule` with these arguments, by a
+    kernel of the whole rule or by torch's products around its inverse, and why no other does."""
+    for name, x in {"q": q, "k": k, "v": v, "beta": beta}.items():
+        check_tensor(name, x)
+    tensors = (q, k, v, g, beta, initial_state, cu_seqlens, None)
+    call = RuleCall(
+        *tensors, 1.0, *(False,) * 5, state_v_first, chunk_size, plan_text(plan), backend
+    )
+    return explanation(request_for(call), backend)
 
-    scale: float
-    normalize: bool
-    chunk_size: int
-    plan: str | Plan
-    backend: str | None
 
-    def packed(self, state: Tensor, bounds: list[int], *tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Packed sequences, from states (N, HV, K, V); the tokens' B is 1."""
-        length, device = tokens[0].shape[1], state.device
-        padded = [torch.cat([x[0], x.new_zeros(1, *x.shape[2:])]) for x in tokens]
-        # Where each token's output, and each sequence's state, lies in what the groups return.
-        outputs, row = [padded[2][-1:].to(state.dtype)], torch.zeros(length, dtype=torch.int64)
-        finals, place = [state], torch.arange(len(state))
-        for group in group_sequences(bounds, length, self.chunk_size):
-            members, rows = group.members.to(device), group.rows.to(device)
-            batch = [x.index_select(0, rows.flatten()).unflatten(0, rows.shape) for x in padded]
-            o, final = self.sequences(state.index_select(0, members), *batch)
-            present = group.rows < length
-            row[group.rows[present]] = present.flatten().nonzero()[:, 0] + sum(map(len, outputs))
-            place[group.members] = torch.arange(len(final)) + sum(map(len, finals))
-            outputs.append(o.flatten(0, 1))
-            finals.append(final)
-        o = torch.cat(outputs).index_select(0, row.to(device))
-        return o[None], torch.cat(finals).index_select(0, place.to(device))
-
-    def sequences(self, state: Tensor, *tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Sequences of one length, from states (B, HV, K, V): o (B, T, HV, V) and the states."""
-        q, _, v, _, _ = tokens
-        batch, length, heads, value_size = v.shape
-        size = self.chunk_size
-        while not isinstance(self.plan, Plan) and size % 32 == 0 and length <= size // 2:
-            size //= 2
-        chunk_entries = batch * heads * size * max(q.shape[3], value_size)
-        chunks = max(1, _SEGMENT.get(q.device.type, _SEGMENT_ELSEWHERE) // chunk_entries)
-        outputs: list[Tensor] = []
-        s = state.flatten(0, 1)
-        for part in zip(*(x.split(chunks * size, 1) for x in tokens), strict=True):
-            o, s = self._segment(size, s, *part)
-            outputs += (x.unflatten(0, (batch, heads)).transpose(1, 2) for x in o)
-        return torch.cat(outputs, 1)[:, :length], s.view_as(state)
-
-    def _segment(
-        self, size: int, state: Tensor, q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor
-    ) -> tuple[list[Tensor], Tensor]:
-        """The outputs of each chunk, (B HV, C, V), and the state (B HV, K, V) after the last."""
-        heads, group, dtype = k.shape[2], v.shape[2] // k.shape[2], state.dtype
-        q, k = (_chunks(x, size, dtype) for x in (q, k))  # (n, B, H, C, K)
-        v = _chunks(v, size, dtype)  # (n, B, HV, C, V)
-        g, beta = (
-            _chunks(x[..., None], size, dtype)[..., 0].unflatten(2, (heads, group))
-            for x in (g, beta)
-        )  # (n, B, H, G, C)
-        if self.normalize:
-            q, k = l2norm(q, self.scale), l2norm(k)
-        else:
-            q = q * self.scale
-
-        # Each exponent is a sum of its own terms: no difference of long sums, nothing to overflow.
-        exponent = g[..., None].expand(*g.shape, size).tril(-1).cumsum(-2)
-        decay = exponent.exp().tril()  # L, (n, B, H, G, C, C)
-        since_start = g.cumsum(-1).exp()  # G, (n, B, H, G, C)
-        # The keys' products are shared by the value heads of a group.
-        A = (k @ k.mT)[:, :, :, None] * (decay * beta[..., None])
-        attention = (q @ k.mT)[:, :, :, None] * decay
-        X = inverse(A, self.plan, backend=self.backend) * beta[..., None, :]
-        U = X.flatten(2, 3) @ v
-        minus_W = (X * -since_start[..., None, :]).flatten(3, 4) @ k
-        # Both that read the state, one above the other: one product serves them.
-        readers = torch.cat(
-            [minus_W.unflatten(3, (group, size)), q[:, :, :, None] * since_start[..., None]], -2
+def _earlier_names(removed: dict[str, Any], state_v_first: bool) -> bool:
+    """``state_v_first``, which had another name once; raises for what is known no more."""
+    if "head_first" in removed:
+        raise ValueError(
+            "head_first was removed from FLA, too: pass q, k, v as (B, T, H, ...) and g, beta as "
+            "(B, T, H), by transpose(1, 2)"
         )
-        writers = (k[:, :, :, None] * decay[..., -1, :, None]).mT
-
-        outputs = []
-        for reader, u, attend, writer, kept in zip(
-            readers.flatten(1, 3).unbind(),
-            U.flatten(1, 2).unbind(),
-            attention.flatten(1, 3).unbind(),
-            writers.flatten(1, 3).unbind(),
-            since_start[..., -1:, None].flatten(1, 3).unbind(),
-            strict=True,
-        ):
-            known, read = (reader @ state).split(size, 1)
-            written = u + known
-            state = torch.baddbmm(kept * state, writer, written)
-            outputs.append(torch.baddbmm(read, attend, written))
-        return outputs, state
+    earlier = removed.pop("transpose_state_layout", None)
+    if removed:
+        raise TypeError(
+            f"chunk_gated_delta_rule got an unexpected keyword argument {next(iter(removed))!r}"
+        )
+    if earlier is not None and state_v_first:
+        raise ValueError("transpose_state_layout is the earlier name of state_v_first; pass one")
+    return bool(earlier) or state_v_first
 
 
-def _chunks(x: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """(B, T, heads, D) to (n, B, heads, C, D), the last chunk filled up with zeros."""
-    if missing := -x.shape[1] % size:
-        x = pad(x, (0, 0, 0, 0, 0, missing))
-    chunks: Tensor = x.unflatten(1, (-1, size))
-    return chunks.movedim((1, 2), (0, 3)).to(dtype).contiguous()
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _gates(g: Tensor | None, A_log: Tensor | None, dt_bias: Tensor | None) -> Tensor:
+    if g is None or A_log is None:
+        raise ValueError("use_gate_in_kernel=True needs g and A_log")
+    for name, x in (("A_log", A_log), ("dt_bias", dt_bias)):
+        if x is not None and x.shape != g.shape[-1:]:
+            raise ValueError(f"{name} must have shape (HV,) = {g.shape[-1:]}, got {tuple(x.shape)}")
+    g = _wide(g)
+    return -_wide(A_log).exp() * softplus(g if dt_bias is None else g + _wide(dt_bias))
+
+
+def _strengths(beta: Tensor, limit: float) -> Tensor:
+    return limit * _wide(beta).sigmoid()
+
+
+def _check_gates(g: Tensor) -> None:
+    if torch.compiler.is_compiling():
+        raise ValueError("check=True looks at g's values, which a compiled graph cannot; leave it")
+    highest = float(g.max()) if g.numel() else 0.0
+    if highest > 0:
+        raise ValueError(
+            f"g must be at most 0, the logarithm of the decay, got a largest value of {highest:.4g}"
+            "; for decays between 0 and 1 pass their log()"
+        )

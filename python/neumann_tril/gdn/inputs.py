@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +34,11 @@ class Inputs:
     dtype: torch.dtype
 
     @property
+    def tokens(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What has a time axis."""
+        return self.q, self.k, self.v, self.g, self.beta
+
+    @property
     def empty(self) -> bool:
         """Whether no sequence has a token."""
         return not self.v.numel() or (self.bounds is not None and not self.bounds[-1])
@@ -40,8 +46,7 @@ class Inputs:
     def without_tokens(self) -> tuple[Tensor, Tensor]:
         """What an empty call returns: o of zeros, and the states as they were, in memory of their
         own. Both have gradients, zeros, in every tensor: ranks without tokens wait for none."""
-        tensors = (self.q, self.k, self.v, self.g, self.beta, self.state)
-        nothing = [x[:0].reshape(-1).to(self.dtype) for x in tensors]
+        nothing = [x[:0].reshape(-1).to(self.dtype) for x in (*self.tokens, self.state)]
         o, state = (
             torch.cat([x.reshape(-1), *nothing]).view(x.shape)
             for x in (self.v.new_zeros(self.v.shape, dtype=self.dtype), self.state)
@@ -60,9 +65,10 @@ def _shape(name: str, x: Tensor, axes: str, expected: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must have shape {axes} = {expected}, got {tuple(x.shape)}")
 
 
-def _bounds(cu_seqlens: Tensor, batch: int, length: int) -> list[int]:
-    check_tensor("cu_seqlens", cu_seqlens)
-    check_packing(cu_seqlens, "q", batch)
+def read_bounds(cu_seqlens: Tensor | None, length: int) -> list[int] | None:
+    """The ends of packed sequences, read on the host. Raises ValueError if they are none."""
+    if cu_seqlens is None:
+        return None
     bounds: list[int] = sequence_bounds(cu_seqlens, length).tolist()
     return bounds
 
@@ -81,18 +87,33 @@ def _check_tensors(**tensors: Tensor | None) -> None:
             raise ValueError(f"{name} must be on q's device {device}, got {x.device}")
 
 
-def check(
+class Sizes(NamedTuple):
+    """What the shapes and dtypes of a call say."""
+
+    batch: int
+    length: int
+    heads: int
+    key_size: int
+    value_heads: int
+    value_size: int
+    sequences: int
+    dtype: torch.dtype
+    """Of all arithmetic and of the states: float32, or float64 if an input is."""
+
+
+def check_shapes(
     q: Tensor,
     k: Tensor,
     v: Tensor,
     g: Tensor | None,
     beta: Tensor,
-    scale: float | None,
     initial_state: Tensor | None,
     cu_seqlens: Tensor | None,
-    dtype: torch.dtype | None = None,
-) -> Inputs:
-    """The arguments with their defaults filled in; ``dtype`` None: float32, or float64 if any is.
+    chunk_indices: Tensor | None = None,
+    *,
+    state_v_first: bool = False,
+) -> Sizes:
+    """The sizes of a call; no numbers are looked at.
 
     Raises:
         TypeError, ValueError: an argument does not fit; the message names it.
@@ -110,19 +131,48 @@ def check(
     if not value_heads or value_heads % heads:
         raise ValueError(f"v must have a multiple of q's {heads} heads, got {value_heads}")
     _shape("beta", beta, "(B, T, HV)", (batch, length, value_heads))
+    if g is not None:
+        _shape("g", g, "(B, T, HV)", (batch, length, value_heads))
+    sequences = batch
+    if cu_seqlens is not None:
+        check_tensor("cu_seqlens", cu_seqlens)
+        check_packing(cu_seqlens, "q", batch, chunk_indices)
+        sequences = cu_seqlens.shape[0] - 1
+    elif chunk_indices is not None:
+        raise ValueError("chunk_indices needs cu_seqlens")
+    if initial_state is not None:
+        sizes = (value_size, key_size) if state_v_first else (key_size, value_size)
+        axes = "(N, HV, V, K)" if state_v_first else "(N, HV, K, V)"
+        _shape("initial_state", initial_state, axes, (sequences, value_heads, *sizes))
+    wide = torch.float64 in (x.dtype for x in (q, k, v, g, beta) if x is not None)
+    dtype = torch.float64 if wide else torch.float32
+    return Sizes(batch, length, heads, key_size, value_heads, value_size, sequences, dtype)
+
+
+def check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    scale: float | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    dtype: torch.dtype | None = None,
+) -> Inputs:
+    """The arguments with their defaults filled in; ``dtype`` None: that of the sizes.
+
+    Raises:
+        TypeError, ValueError: an argument does not fit; the message names it.
+    """
+    sizes = check_shapes(q, k, v, g, beta, initial_state, cu_seqlens)
+    dtype = dtype or sizes.dtype
     if g is None:
         g = beta.new_zeros(()).expand(beta.shape)
-    _shape("g", g, "(B, T, HV)", (batch, length, value_heads))
-    bounds = None if cu_seqlens is None else _bounds(cu_seqlens, batch, length)
-
-    if dtype is None:
-        wide = torch.float64 in (x.dtype for x in (q, k, v, g, beta))
-        dtype = torch.float64 if wide else torch.float32
-    count = batch if bounds is None else len(bounds) - 1
-    state_shape = (count, value_heads, key_size, value_size)
     if initial_state is None:
-        initial_state = q.new_zeros(state_shape, dtype=dtype)
-    _shape("initial_state", initial_state, "(N, HV, K, V)", state_shape)
-    scale = key_size**-0.5 if scale is None else float(scale)
+        shape = (sizes.sequences, sizes.value_heads, sizes.key_size, sizes.value_size)
+        initial_state = q.new_zeros(shape, dtype=dtype)
+    scale = sizes.key_size**-0.5 if scale is None else float(scale)
     q, k, v, g, beta, state = map(savable, (q, k, v, g, beta, initial_state))
+    bounds = read_bounds(cu_seqlens, sizes.length)
     return Inputs(q, k, v, g, beta, scale, state.to(dtype), bounds, dtype)

@@ -58,7 +58,7 @@ def _rule(settings: Settings) -> Rule:
         cu_seqlens: Tensor | None = None,
         **kwargs: Any,  # what the layers pass on for other kernels
     ) -> tuple[Tensor, Tensor | None]:
-        return chunk_gated_delta_rule(
+        o, state = chunk_gated_delta_rule(
             query,
             key,
             value,
@@ -72,6 +72,7 @@ def _rule(settings: Settings) -> Rule:
             plan=settings.plan,
             backend=settings.backend,
         )
+        return o, state
 
     return torch_chunk_gated_delta_rule
 

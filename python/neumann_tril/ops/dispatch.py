@@ -5,7 +5,8 @@ The way through it, and through autograd's part in Python, takes longer than a s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,34 +15,72 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 
-def call(operator: Any, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def call(
+    operator: Any,
+    kernel: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    composite: Callable[..., Any] | None = None,
+) -> Any:
     """``operator(*arguments)``, by its kernel at once if nothing else would take part in it.
 
     Those that may are autograd, a mode (fake tensors, tracing), a transform (vmap), a subclass of
-    Tensor, the compiler and the profiler.
+    Tensor, the compiler and the profiler. ``composite`` is the same in operations that torch can
+    differentiate in every way; it serves forward mode and the derivatives of ``torch.func``, of
+    which the dispatcher knows nothing for operators in Python.
 
     Raises:
-        NotImplementedError: as :func:`refuse_tangents`.
+        NotImplementedError: such a derivative is asked for, and there is no composite.
     """
-    refuse_tangents(arguments)
-    if torch.compiler.is_compiling() or not _is_plain(arguments):
+    if _has_tangent(arguments):
+        return _derivable(operator, composite)(*arguments)
+    if torch.compiler.is_compiling():
         return operator(*arguments)
-    return kernel(*arguments)
+    if _is_plain(arguments):
+        return kernel(*arguments)
+    if _top_transform() in _DERIVATIVES:
+        return _derivable(operator, composite)(*arguments)
+    return operator(*arguments)
 
 
-def refuse_tangents(arguments: tuple[Any, ...]) -> None:
-    """Raise NotImplementedError if an argument carries a tangent of forward-mode differentiation.
+def transformed() -> bool:
+    """Whether a transform of ``torch.func`` is under way."""
+    return _top_transform() is not None
 
-    The dispatcher has no rule for those of operators in Python, and drops them without a word.
-    """
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Autograd takes part, also in a kernel, where the dispatcher has left it behind."""
+    keys = torch._C.DispatchKey
+    with ExitStack() as stack:
+        for key in (keys.AutogradCPU, keys.AutogradPrivateUse1, keys.ADInplaceOrView):
+            stack.enter_context(torch._C._SetExcludeDispatchKeyGuard(key, False))
+        stack.enter_context(torch.enable_grad())
+        yield
+
+
+_DERIVATIVES = (torch._C._functorch.TransformType.Grad, torch._C._functorch.TransformType.Jvp)
+
+
+def _top_transform() -> Any:
+    top = torch._C._functorch.peek_interpreter_stack()
+    return None if top is None else top.key()
+
+
+def _derivable(operator: Any, composite: Callable[..., Any] | None) -> Callable[..., Any]:
+    if composite is None:
+        raise NotImplementedError(
+            f"forward-mode gradients (forward_ad, torch.func.jvp, jacfwd) and torch.func.grad are "
+            f"not supported by {operator.name()}; backward() and torch.autograd.grad are"
+        )
+    return composite
+
+
+def _has_tangent(arguments: tuple[Any, ...]) -> bool:
     if forward_ad._current_level < 0:
-        return
-    for value in arguments:
-        if isinstance(value, Tensor) and forward_ad.unpack_dual(value).tangent is not None:
-            raise NotImplementedError(
-                "forward-mode gradients (forward_ad, torch.func.jvp, jacfwd) are not supported; "
-                "backward() and torch.autograd.grad are"
-            )
+        return False
+    return any(
+        isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in arguments
+    )
 
 
 def _is_plain(arguments: tuple[Any, ...]) -> bool:

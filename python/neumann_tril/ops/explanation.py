@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..arguments import check_tensor
-from ..backends import BACKENDS, BackendError, Resolved, rejection, resolve
+from ..backends import BACKENDS, AnyRequest, BackendError, Resolved, rejection, resolve
 from ..context import own_context
 from ..plan import Plan
 from .floating import request_for
@@ -19,6 +19,7 @@ class Explanation:
     """Which backend and plan a call takes, and why the others do not.
 
     ``backend`` and ``plan`` are None if the call would raise; ``error`` is then its message.
+    ``note`` says what else is worth knowing of the way.
     """
 
     backend: str | None
@@ -27,6 +28,7 @@ class Explanation:
     output_dtype: torch.dtype
     others: dict[str, str]
     error: str | None = None
+    note: str | None = None
 
     def __str__(self) -> str:
         if self.error is not None:
@@ -36,7 +38,7 @@ class Explanation:
                 f"backend: {self.backend}",
                 f"plan: {self.plan}",
                 f"computes in {self.compute_dtype}, returns {self.output_dtype}",
-            ]
+            ] + ([] if self.note is None else [self.note])
         return "\n".join(head + [f"not {name}: {reason}" for name, reason in self.others.items()])
 
 
@@ -56,7 +58,11 @@ def explain(
         plan, output_dtype, compute_dtype, backend: as for :func:`inverse`.
     """
     check_tensor("A", A)
-    request = request_for(A, plan, output_dtype, compute_dtype)
+    return explanation(request_for(A, plan, output_dtype, compute_dtype), backend)
+
+
+def explanation(request: AnyRequest, backend: str | None) -> Explanation:
+    """The same of any request."""
     chosen: Resolved | None = None
     error = None
     try:
@@ -81,4 +87,5 @@ def explain(
         request.output_dtype,
         others,
         error,
+        getattr(chosen.work, "note", None) if chosen else None,
     )

@@ -23,7 +23,8 @@ from .tensors import (
 )
 
 
-def _plan_text(plan: str | Plan) -> str:
+def plan_text(plan: str | Plan) -> str:
+    """A plan as operators take it. Raises TypeError for what is neither a plan nor a name."""
     if isinstance(plan, Plan):
         return plan.to_text()
     if isinstance(plan, str):
@@ -267,7 +268,7 @@ def inverse(
         BackendError: the backend cannot serve the call; the message says why.
     """
     check_tensor("A", A)
-    text = _plan_text(plan)
+    text = plan_text(plan)
     if out is None:
         result: Tensor = INVERSE(A, text, output_dtype, compute_dtype, backend)
         return result
@@ -322,6 +323,6 @@ def solve_tril(
         if value is not None:
             check_tensor(name, value)
     result: Tensor = SOLVE_TRIL(
-        A, cu_seqlens, chunk_indices, output_dtype, layout, _plan_text(plan), compute_dtype, backend
+        A, cu_seqlens, chunk_indices, output_dtype, layout, plan_text(plan), compute_dtype, backend
     )
     return result

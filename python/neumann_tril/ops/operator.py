@@ -36,6 +36,7 @@ class Operator:
         kernel: on any device; it asks the backends.
         fake: results without numbers.
         gradient, vmap: its rules, as torch.library takes them; None: it has none.
+        composite: the same in operations that torch can differentiate in every way.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Operator:
         fake: Function,
         gradient: Gradient | None = None,
         vmap: Function | None = None,
+        composite: Function | None = None,
     ) -> None:
         name = schema.partition("(")[0]
         qualified = f"{NAMESPACE}::{name}"
@@ -62,9 +64,10 @@ class Operator:
         if vmap is not None:
             torch.library.register_vmap(qualified, vmap, lib=_library)
         self.kernel = kernel
+        self.composite = composite
         # The overload itself: looking it up by name at every call would cost microseconds.
         self.overload = getattr(getattr(torch.ops, NAMESPACE), name).default
 
     def __call__(self, *arguments: Any) -> Any:
         """The operator's result; see :func:`call` for the way to it."""
-        return call(self.overload, self.kernel, arguments)
+        return call(self.overload, self.kernel, arguments, self.composite)

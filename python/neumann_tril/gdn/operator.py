@@ -1,0 +1,301 @@
+"""The chunk rule as an operator of torch: opaque to the compiler, with saved X for its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..backends import AroundInverse, Resolved, RuleCall, RuleOutputs, RuleRequest, resolve
+from ..ops import Gradient, Operator, recording, savable, transformed
+from ..plan import Plan, check_chunk_size, is_fixed
+from .inputs import Sizes, check, check_shapes
+from .packed import chunk_slots
+from .rule import Rule, Wanted
+
+Results = tuple[Tensor, ...]
+
+
+def _sizes(call: RuleCall) -> Sizes:
+    """The sizes of a call whose shapes and dtypes fit; raises for others."""
+    check_chunk_size(call.chunk_size)
+    return check_shapes(*call.tensors, state_v_first=call.state_v_first)
+
+
+def request_for(call: RuleCall) -> RuleRequest:
+    """What the backends are asked for; raises for shapes and dtypes that do not fit."""
+    sizes = _sizes(call)
+    device = call.q.device
+    dtypes = tuple(None if x is None else x.dtype for x in call.tensors[1:6])
+    return RuleRequest(
+        device.type,
+        device.index,
+        call.plan,
+        call.chunk_size,
+        call.q.dtype,
+        dtypes,
+        sizes.dtype,
+        sizes.key_size,
+        sizes.value_size,
+        sizes.heads,
+        sizes.value_heads,
+        call.cu_seqlens is not None,
+    )
+
+
+def _served(call: RuleCall) -> Resolved:
+    return resolve(request_for(call), call.backend)
+
+
+def _allocate(call: RuleCall, sizes: Sizes) -> RuleOutputs:
+    """Memory for the results."""
+    batch, length, _, key_size, heads, value_size, sequences, dtype = sizes
+    slots = chunk_slots(length, call.chunk_size, sequences if call.cu_seqlens is not None else None)
+    state = (value_size, key_size) if call.state_v_first else (key_size, value_size)
+    shapes = (
+        ((sequences, heads, *state), call.output_final_state),
+        ((batch, slots, heads, *state), call.output_chunk_states),
+        ((batch, length, heads, call.chunk_size), call.output_x),
+        ((batch, length, heads, key_size), call.output_wu),
+        ((batch, length, heads, value_size), call.output_wu),
+    )
+    device = call.q.device
+    return RuleOutputs(
+        torch.empty((batch, length, heads, value_size), dtype=call.q.dtype, device=device),
+        *(
+            torch.empty(shape if asked else (0,), dtype=dtype, device=device)
+            for shape, asked in shapes
+        ),
+    )
+
+
+def _kernel(*arguments: Any) -> Results:
+    call = RuleCall(*arguments)
+    served = _served(call)
+    if isinstance(served.work, AroundInverse) or not call.q.numel():
+        return _composite(*arguments)
+    outputs = _allocate(call, _sizes(call))
+    served.backend.run_rule(call, outputs, served.work)  # type: ignore[attr-defined]
+    return outputs
+
+
+def _fake(*arguments: Any) -> Results:
+    call = RuleCall(*arguments)
+    return tuple(_allocate(call, _sizes(call)))
+
+
+def _plan(text: str) -> str | Plan:
+    return Plan.from_text(text) if is_fixed(text) else text
+
+
+def _composite(*arguments: Any) -> Results:
+    """The operator in differentiable operations."""
+    call = RuleCall(*arguments)
+    q, k, v, g, beta, state, cu_seqlens, _ = call.tensors
+    turn = call.state_v_first
+    state = state.mT if turn and state is not None else state
+    inputs = check(q, k, v, g, beta, call.scale, state, cu_seqlens)
+    wanted = Wanted(call.output_chunk_states, call.output_x, call.output_wu)
+    normalize, plan = call.use_qk_l2norm_in_kernel, _plan(call.plan)
+    rule = Rule(call.scale, normalize, call.chunk_size, plan, call.backend)
+    o, final, states, *rows = rule(inputs, wanted)
+    asked = [final if call.output_final_state else None, states]
+    if turn:
+        asked = [None if x is None else x.mT.contiguous() for x in asked]
+    found = (final.new_empty(0) if x is None else x for x in (*asked, *rows))
+    return o.to(q.dtype), *found
+
+
+# --- gradients -----------------------------------------------------------------------------------
+
+
+def _backward_kernel(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    cu_seqlens: Tensor | None,
+    x: Tensor,
+    chunk_states: Tensor,
+    do: Tensor | None,
+    dstate: Tensor | None,
+    needed: list[bool],
+    scale: float,
+    use_qk_l2norm_in_kernel: bool,
+    state_v_first: bool,
+    chunk_size: int,
+    plan: str,
+) -> Results:
+    inputs = check(q, k, v, g, beta, scale, None, cu_seqlens)
+    if state_v_first:
+        chunk_states, dstate = chunk_states.mT, None if dstate is None else dstate.mT
+    if inputs.empty:
+        of_tokens: list[Tensor | None] = [torch.zeros_like(y) for y in inputs.tokens]
+        of_state = inputs.state if dstate is None else dstate.clone()
+    else:
+        rule = Rule(scale, use_qk_l2norm_in_kernel, chunk_size, _plan(plan), None)
+        with recording():
+            of_tokens, of_state = rule.gradients(inputs, needed[:5], x, chunk_states, do, dstate)
+    if state_v_first:
+        of_state = of_state.mT
+    found = (*of_tokens, of_state)
+    return tuple(
+        y.contiguous() if need and y is not None else x.new_empty(0)
+        for y, need in zip(found, needed, strict=True)
+    )
+
+
+def _backward_fake(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    cu_seqlens: Tensor | None,
+    x: Tensor,
+    chunk_states: Tensor,
+    do: Tensor | None,
+    dstate: Tensor | None,
+    needed: list[bool],
+    *_: Any,
+) -> Results:
+    batch, state = chunk_states.shape[0], chunk_states.shape[2:]
+    sequences = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    made = [
+        torch.empty(y.shape, dtype=y.dtype, device=y.device) if need else x.new_empty(0)
+        for y, need in zip((q, k, v, beta if g is None else g, beta), needed[:5], strict=True)
+    ]
+    return *made, x.new_empty((sequences, *state) if needed[5] else (0,))
+
+
+BACKWARD = Operator(
+    "chunk_gated_delta_rule_backward(Tensor q, Tensor k, Tensor v, Tensor? g, Tensor beta, "
+    "Tensor? cu_seqlens, Tensor x, Tensor chunk_states, Tensor? do, Tensor? dstate, "
+    "bool[] needed, float scale, bool use_qk_l2norm_in_kernel, bool state_v_first, "
+    "int chunk_size, str plan) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    _backward_kernel,
+    _backward_fake,
+)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Results) -> None:
+    call, outputs = RuleCall(*inputs), RuleOutputs(*output)
+    ctx.set_materialize_grads(False)
+    unwanted = () if call.output_final_state else (outputs.final_state,)
+    ctx.mark_non_differentiable(*unwanted, *outputs[2:])
+    tensors = (None if y is None else savable(y) for y in call.tensors)
+    ctx.save_for_backward(*tensors, outputs.x, outputs.chunk_states)
+    ctx.options = call[len(call.tensors) :]
+
+
+def _differentiate(
+    ctx: Any, do: Tensor | None, dstate: Tensor | None, *_: None
+) -> tuple[Tensor | None, ...]:
+    *tensors, x, chunk_states = ctx.saved_tensors
+    call = RuleCall(*tensors, *ctx.options)
+    needed = list(ctx.needs_input_grad[:6])
+    saved = call.output_x and call.output_chunk_states
+    if not saved or torch.is_grad_enabled() or transformed():
+        found = _derive(call, needed, (do, dstate))
+    else:
+        q, k, v, g, beta, _, cu_seqlens, _ = tensors
+        found = BACKWARD(
+            *(q, k, v, g, beta, cu_seqlens, x, chunk_states, do, dstate, needed),
+            *(call.scale, call.use_qk_l2norm_in_kernel, call.state_v_first),
+            *(call.chunk_size, call.plan),
+        )
+    grads = (
+        y.to(given.dtype) if need else None
+        for y, given, need in zip(found, tensors[:6], needed, strict=True)
+    )
+    return *grads, *(None for _ in call[6:])
+
+
+def _derive(
+    call: RuleCall, needed: list[bool], grads: tuple[Tensor | None, Tensor | None]
+) -> list[Any]:
+    """The gradients from the composite, formed anew: they can be differentiated themselves."""
+    leaves = list(call.tensors[:6])
+    with torch.enable_grad():
+        for n, need in enumerate(needed):
+            leaves[n] = leaves[n].view_as(leaves[n]) if need else leaves[n]
+        results = _composite(*leaves, *call[6:])
+        given = [n for n, grad in enumerate(grads) if grad is not None]
+        found = iter(
+            torch.autograd.grad(
+                [results[n] for n in given],
+                [x for x, need in zip(leaves, needed, strict=True) if need],
+                [grads[n] for n in given],
+                create_graph=True,
+                materialize_grads=True,
+            )
+        )
+    return [next(found) if need else None for need in needed]
+
+
+# --- vmap ----------------------------------------------------------------------------------------
+
+
+_HEADS = (2, 2, 2, 2, 2, 1)
+"""Where the heads are in q, k, v, g, beta, initial_state."""
+_HEADS_OUT = (2, 1, 2, 2, 2, 2)
+"""And in the results."""
+
+
+def _vmap(
+    info: Any, in_dims: tuple[Any, ...], *arguments: Any
+) -> tuple[Results, tuple[int | None, ...]]:
+    """The mapped dimension becomes part of the heads."""
+    count = info.batch_size
+    if in_dims[6] is not None or in_dims[7] is not None:
+        raise NotImplementedError("vmap of the chunk rule does not map over cu_seqlens")
+    results = RULE(
+        *(
+            None if x is None else _into_heads(x, dim, axis, count)
+            for x, dim, axis in zip(arguments[:6], in_dims[:6], _HEADS, strict=True)
+        ),
+        *arguments[6:],
+    )
+    dims = tuple(axis if x.dim() > 1 else None for x, axis in zip(results, _HEADS_OUT, strict=True))
+    found = (
+        x if dim is None else x.unflatten(dim, (count, -1))
+        for x, dim in zip(results, dims, strict=True)
+    )
+    return tuple(found), dims
+
+
+def _into_heads(x: Tensor, dim: int | None, heads: int, count: int) -> Tensor:
+    """The mapped dimension in front of the heads, and part of them."""
+    mapped = x.expand(count, *x.shape).movedim(0, heads) if dim is None else x.movedim(dim, heads)
+    return mapped.flatten(heads, heads + 1)
+
+
+RULE = Operator(
+    "chunk_gated_delta_rule(Tensor q, Tensor k, Tensor v, Tensor? g, Tensor beta, "
+    "Tensor? initial_state, Tensor? cu_seqlens, Tensor? chunk_indices, float scale, "
+    "bool use_qk_l2norm_in_kernel, bool output_final_state, bool output_chunk_states, "
+    "bool output_x, bool output_wu, bool state_v_first, int chunk_size, str plan, str? backend) "
+    "-> (Tensor o, Tensor final_state, Tensor chunk_states, Tensor x, Tensor w, Tensor u)",
+    _kernel,
+    _fake,
+    Gradient(_save, _differentiate),
+    _vmap,
+    _composite,
+)
+
+
+def chunk_rule(*arguments: Any) -> RuleOutputs:
+    """What the operator returns, differentiable in o and the final states.
+
+    Where the rule is made of torch's products, autograd records these: cheaper than to form them
+    again, from what the operator saves.
+    """
+    call = RuleCall(*arguments)
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in call.tensors):
+        hidden = torch.compiler.is_compiling() or call.q.is_meta
+        if not hidden and isinstance(_served(call).work, AroundInverse):
+            return RuleOutputs(*_composite(*arguments))
+        call = call._replace(output_chunk_states=True, output_x=True)
+    return RuleOutputs(*RULE(*call))
