@@ -81,10 +81,11 @@ typedef struct nt_npu_rule_tensors { /* device pointers */
     const float* initial_state; /* (N, HV, K, V) or NULL */
     const int64_t* bounds;      /* (N + 1,) or NULL */
     void* o;                    /* rows of no sequence are not written */
-    float* final_state; /* (N, HV, K, V) or NULL; that of an empty sequence is not written */
-    void* chunk_states; /* (chunks of all sequences, HV, K, V) or NULL: the state that each chunk
-                           finds; that of the first chunk of a sequence is not written */
-    void* workspace;    /* nt_npu_rule_workspace_bytes() bytes, 512-byte aligned */
+    float* final_state;  /* (N, HV, K, V) or NULL; that of an empty sequence is not written */
+    float* chunk_states; /* (chunks of all sequences, HV, K, V) or NULL: the state that each chunk
+                            finds */
+    float* x;            /* (B, T, HV, 64) or NULL: row t of X = (I + A)^-1 of the chunk of t */
+    void* workspace;     /* nt_npu_rule_workspace_bytes() bytes, 512-byte aligned */
 } nt_npu_rule_tensors;
 
 typedef struct nt_npu_rule {
@@ -96,13 +97,12 @@ typedef struct nt_npu_rule {
     int64_t sequences;                                /* N */
     int64_t length; /* T, of each sequence where they are not packed */
     nt_token_strides q, k, v;
-    nt_token_numbers g, beta;           /* g: NT_NONE where nothing decays */
-    int32_t packed;                     /* 1: bounds say where sequences start */
-    int32_t normalize;                  /* 1: q and k are divided by their lengths */
-    int32_t initial_state, final_state; /* 1: there is one */
-    int32_t chunk_states_dtype;         /* NT_FLOAT32, dtype, or NT_NONE */
-    float scale;                        /* of q */
-    int32_t cube_cores;                 /* of the device */
+    nt_token_numbers g, beta; /* g: NT_NONE where nothing decays */
+    int32_t packed;           /* 1: bounds say where sequences start */
+    int32_t normalize;        /* 1: q and k are divided by their lengths */
+    int32_t initial_state, final_state, chunk_states, x; /* 1: there is such a tensor */
+    float scale;                                         /* of q */
+    int32_t cube_cores;                                  /* of the device */
     nt_npu_rule_tensors tensors;
 } nt_npu_rule;
 

@@ -24,7 +24,7 @@ from .grids import QuantPlan
 from .layout import ChunkTable, Problem
 from .native.launches import Floating, Kernels, OnGrids, Work, aligned
 from .native.libraries import emulator_library
-from .native.rule import RuleCall, RuleWork, launch_of
+from .native.rule import RuleTensors, RuleWork, launch_of
 from .native.structures import Chunks, constant_rows
 from .plan import Plan
 
@@ -251,7 +251,7 @@ def launch(
 
 
 def gated_delta_rule(
-    call: RuleCall, work: RuleWork, arch: int = 2201, cube_cores: int | None = None
+    tensors: RuleTensors, work: RuleWork, arch: int = 2201, cube_cores: int | None = None
 ) -> Report:
     """Run the kernel of the chunk rule on CPU tensors.
 
@@ -259,11 +259,11 @@ def gated_delta_rule(
         ValueError: the kernel refuses the call; the text says why.
         BackendError: the emulator found a fault in the kernel.
     """
-    found = launch_of(kernels(arch, cube_cores), call, work)
+    found = launch_of(kernels(arch, cube_cores), tensors, work)
     workspace = torch.empty(found.allocation, dtype=torch.uint8)
     found.structure.tensors.workspace = aligned(workspace)
-    spans = [(*_storage(tensor), True) for tensor in call.inputs]
-    spans += [(*_storage(tensor), False) for tensor in call.outputs]
+    spans = [(*_storage(tensor), True) for tensor in tensors.inputs]
+    spans += [(*_storage(tensor), False) for tensor in tensors.outputs]
     spans.append((found.structure.tensors.workspace, found.workspace_bytes, False))
     with _LOCK, _registered(arch, list(dict.fromkeys(spans))):
         library(arch).emulator_clear_report()

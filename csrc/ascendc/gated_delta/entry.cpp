@@ -22,7 +22,7 @@ void Launch(const RuleTiling& tiling, const nt_npu_rule_tensors& given, void* st
                               address(given.beta),        address(given.initial_state),
                               address(given.bounds),      address(given.o),
                               address(given.final_state), address(given.chunk_states),
-                              address(given.workspace)};
+                              address(given.x),           address(given.workspace)};
     NT_LAUNCH_MIX((RuleKernel<In, T>), tiling.blocks, stream, tensors, tiling.task);
 }
 

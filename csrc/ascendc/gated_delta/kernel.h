@@ -40,6 +40,7 @@ struct RuleTensors {
     GM_ADDR o;
     GM_ADDR final_state;
     GM_ADDR chunk_states;
+    GM_ADDR x;
     GM_ADDR workspace;
 };
 
@@ -84,8 +85,8 @@ class RuleVectorCore {
           inverse_(task),
           owned_(inverse_.Owned(static_cast<int32_t>(AscendC::GetSubBlockIdx()))),
           parts_(task, tensors.q, tensors.k, tensors.v, tensors.g, tensors.beta,
-                 tensors.initial_state, tensors.workspace, places),
-          writers_(tensors.workspace) {}
+                 tensors.initial_state, tensors.chunk_states, tensors.workspace, places),
+          writers_(task, tensors.x, tensors.workspace) {}
 
     __aicore__ inline void Run() {
         StoreConstants();

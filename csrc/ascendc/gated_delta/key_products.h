@@ -84,7 +84,7 @@ class KeyProducts {
         const int64_t first =
             chunk.batch * strides.batch + chunk.token * strides.time + head * strides.head;
         constexpr int64_t kFurthest = 65535;  // that one instruction steps from row to row
-        if (strides.time >= 0 && strides.time <= kFurthest) {
+        if (strides.time > 0 && strides.time <= kFurthest) {
             FetchTiles(tile, tokens[first], 1, chunk.valid, task_.key_size,
                        static_cast<uint16_t>(strides.time), 0, kRuleChunk, 0);
             return;

@@ -43,8 +43,8 @@ template <typename In, typename T>
 class Parts {
   public:
     __aicore__ inline Parts(const RuleTask& task, GM_ADDR q, GM_ADDR k, GM_ADDR v, GM_ADDR g,
-                            GM_ADDR beta, GM_ADDR initial_state, GM_ADDR workspace,
-                            const RuleWorkspace& places)
+                            GM_ADDR beta, GM_ADDR initial_state, GM_ADDR chunk_states,
+                            GM_ADDR workspace, const RuleWorkspace& places)
         : task_(task),
           places_(places),
           parts_{task.key_size, task.value_tile},
@@ -56,6 +56,7 @@ class Parts {
         k_.SetGlobalBuffer((__gm__ In*)k);
         v_.SetGlobalBuffer((__gm__ In*)v);
         initial_.SetGlobalBuffer((__gm__ float*)initial_state);
+        states_.SetGlobalBuffer((__gm__ float*)chunk_states);
         products_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kProducts));
         a_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kA));
         rest_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kRest));
@@ -90,8 +91,8 @@ class Parts {
 
   private:
     using Buffers = PartBuffers;
-    // Events: products and gates in, A and P out; slices.
-    static constexpr int32_t kGiven = 0, kSlice = 1;
+    // Events: products and gates in, A and P out; slices; tiles of a state.
+    static constexpr int32_t kGiven = 0, kSlice = 1, kState = 3;
     enum Row { kC, kKeyNorm, kQueryNorm, kFactor, kScratch, kOne, kSixteen };
     enum SpreadOf { kBetaSpread, kQuery, kKey, kLast };
 
@@ -152,7 +153,7 @@ class Parts {
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven);
         Leave(i, number);
         FormTokens(chunk, i, number);
-        if (chunk.first && task_.initial_state != 0) {
+        if (chunk.first && task_.initial_state + task_.chunk_states > 0) {
             FormState(chunk, i, number);
         }
     }
@@ -382,13 +383,13 @@ class Parts {
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kSlice + s);
     }
 
-    // --- the state before the first chunk, in two parts
+    // --- the state before the first chunk, in two parts; and as it is, where states are wanted
 
     __aicore__ inline void FormState(const RuleChunk& chunk, int32_t i, int32_t number) {
         const int32_t rows = task_.key_size, columns = task_.value_tile;
-        const int64_t first =
-            ((chunk.sequence * task_.value_heads + chunk.value_head) * rows) * task_.value_size +
-            chunk.tile * columns;
+        const int64_t pitch = task_.value_size;
+        const int64_t from = StateAt(task_, chunk.sequence, chunk);
+        const int64_t to = StateAt(task_, chunk.number, chunk);
         AscendC::GlobalTensor<T> state;
         state.SetGlobalBuffer(
             (__gm__ T*)(workspace_ + places_.States(number) + i * places_.StateBytes()));
@@ -397,16 +398,36 @@ class Parts {
             for (int32_t column = 0; column < columns; column += kRuleChunk) {
                 const int32_t width = Clamp(columns - column, kRuleChunk);
                 const int64_t at = row * static_cast<int64_t>(columns) + column;
-                AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven + 3);
-                AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(kGiven + 3);
-                CopyRowsIn(Scaled(), initial_,
-                           first + row * static_cast<int64_t>(task_.value_size) + column,
-                           task_.value_size, count, width, (kRuleChunk - width) / 8);
-                AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(kGiven + 3);
-                AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(kGiven + 3);
-                GiveState(state[at], count, width);
-                GiveStateRest(state[static_cast<int64_t>(rows) * columns + at], count, width);
+                TakeState(from + row * pitch + column, count, width);
+                if (task_.chunk_states != 0) {
+                    CopyRowsOut(states_, to + row * pitch + column, pitch, Scaled(), count, width,
+                                (kRuleChunk - width) / 8);
+                    AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kState);
+                    AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kState);
+                }
+                if (task_.initial_state != 0) {
+                    GiveState(state[at], count, width);
+                    GiveStateRest(state[static_cast<int64_t>(rows) * columns + at], count, width);
+                }
             }
+        }
+    }
+    // A tile of it, or zeros, in float.
+    __aicore__ inline void TakeState(int64_t from, int32_t rows, int32_t columns) const {
+        if (task_.initial_state == 0) {
+            AscendC::PipeBarrier<PIPE_V>();
+            AscendC::Duplicate<float>(Scaled(), 0.0f, kSquare);
+        } else {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kState);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(kState);
+            CopyRowsIn(Scaled(), initial_, from, task_.value_size, rows, columns,
+                       (kRuleChunk - columns) / 8);
+            AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(kState);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(kState);
+        }
+        if (task_.chunk_states != 0) {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(kState);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(kState);
         }
     }
     __aicore__ inline void GiveState(const AscendC::GlobalTensor<T>& to, int32_t rows,
@@ -439,7 +460,7 @@ class Parts {
     Decays decays_;
     GM_ADDR workspace_;
     AscendC::GlobalTensor<In> q_, k_, v_;
-    AscendC::GlobalTensor<float> initial_, products_;
+    AscendC::GlobalTensor<float> initial_, states_, products_;
     AscendC::GlobalTensor<T> a_, rest_;
     int32_t taken_ = 0, given_ = 0;  // slices
 };

@@ -46,8 +46,7 @@ class Recurrence {
           workspace_(workspace) {
         o_.SetGlobalBuffer((__gm__ In*)o);
         final_.SetGlobalBuffer((__gm__ float*)final_state);
-        states16_.SetGlobalBuffer((__gm__ In*)chunk_states);
-        states32_.SetGlobalBuffer((__gm__ float*)chunk_states);
+        states_.SetGlobalBuffer((__gm__ float*)chunk_states);
         constants_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kConstants));
         writers_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kWriters));
     }
@@ -571,31 +570,22 @@ class Recurrence {
             return;
         }
         BeginStore(kStateSum);
-        if (chunk.last) {
-            if (task_.final_state != 0) {
-                StoreState(final_, StateOf(chunk.sequence, chunk), CubeCast<float>::value);
-            }
-        } else if (task_.chunk_states_dtype == NT_FLOAT32) {
-            StoreState(states32_, StateOf(chunk.number + 1, chunk), CubeCast<float>::value);
-        } else {
-            StoreState(states16_, StateOf(chunk.number + 1, chunk), CubeCast<In>::value);
+        if (!chunk.last) {
+            StoreState(states_, StateAt(task_, chunk.number + 1, chunk));
+        } else if (task_.final_state != 0) {
+            StoreState(final_, StateAt(task_, chunk.sequence, chunk));
         }
         EndStore(kStateSum);
         if (!chunk.last) {
             BeginSum(kStateSum);
         }
     }
-    __aicore__ inline int64_t StateOf(int64_t number, const RuleChunk& chunk) const {
-        return (number * task_.value_heads + chunk.value_head) * task_.key_size * task_.value_size +
-               chunk.tile * task_.value_tile;
-    }
-    template <typename U>
-    __aicore__ inline void StoreState(const AscendC::GlobalTensor<U>& states, int64_t first,
-                                      QuantMode_t mode) const {
+    __aicore__ inline void StoreState(const AscendC::GlobalTensor<float>& states,
+                                      int64_t first) const {
         for (int32_t r = 0; r < keys_; ++r) {
             StoreRows(states[first + r * 16 * static_cast<int64_t>(task_.value_size)],
-                      SumOf(kStateSum)[Row(r)], mode, kNoScale, 16, task_.value_tile,
-                      task_.value_size, 16);
+                      SumOf(kStateSum)[Row(r)], CubeCast<float>::value, kNoScale, 16,
+                      task_.value_tile, task_.value_size, 16);
         }
     }
 
@@ -607,8 +597,8 @@ class Recurrence {
     const int32_t depth_;  // chunks in L1
     const uint32_t state_;
     GM_ADDR workspace_;
-    AscendC::GlobalTensor<In> o_, states16_;
-    AscendC::GlobalTensor<float> final_, states32_;
+    AscendC::GlobalTensor<In> o_;
+    AscendC::GlobalTensor<float> final_, states_;
     AscendC::GlobalTensor<T> constants_, writers_;
     int32_t left_ = kLeft1, query_ = 0;  // operands: the last slice, that of Q
     bool has_state_ = false;             // S is not zero

@@ -28,8 +28,7 @@ struct RuleTask {
     TokenStrides q, k, v, g, beta;
     int32_t g_dtype, beta_dtype;
     int32_t packed, normalize;
-    int32_t initial_state, final_state, chunk_states;  // 1: there is such a tensor
-    int32_t chunk_states_dtype;
+    int32_t initial_state, final_state, chunk_states, x;  // 1: there is such a tensor
     float scale;
 };
 

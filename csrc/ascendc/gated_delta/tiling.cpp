@@ -26,10 +26,6 @@ const char* RefuseDtypes(const nt_npu_rule& rule) {
     if (!IsFloat(rule.beta.data_dtype)) {
         return "beta must be float16, bfloat16 or float32 on the NPU";
     }
-    if (rule.chunk_states_dtype != NT_NONE && rule.chunk_states_dtype != NT_FLOAT32 &&
-        rule.chunk_states_dtype != rule.dtype) {
-        return "the states of the chunks must be float32 or of the dtype of q, k, v on the NPU";
-    }
     return nullptr;
 }
 
@@ -125,8 +121,8 @@ RuleTiling Tile(const nt_npu_rule& rule) {
     task.normalize = rule.normalize;
     task.initial_state = rule.initial_state != 0;
     task.final_state = rule.final_state != 0;
-    task.chunk_states = rule.chunk_states_dtype != NT_NONE;
-    task.chunk_states_dtype = rule.chunk_states_dtype;
+    task.chunk_states = rule.chunk_states != 0;
+    task.x = rule.x != 0;
     task.scale = rule.scale;
     tiling.blocks = static_cast<int32_t>(std::min<int64_t>(task.streams, rule.cube_cores));
     const RuleWorkspace places{task.key_size, task.value_tile, task.inverse.leaf,

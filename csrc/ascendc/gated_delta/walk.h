@@ -24,6 +24,12 @@ struct RuleBatch {
     int32_t count = 0;
 };
 
+// Where state `number` (K, V) of all (.., HV, K, V) starts, for the chunk's head and tile.
+__aicore__ inline int64_t StateAt(const RuleTask& task, int64_t number, const RuleChunk& chunk) {
+    return (number * task.value_heads + chunk.value_head) * task.key_size * task.value_size +
+           chunk.tile * task.value_tile;
+}
+
 class RuleWalk {
   public:
     __aicore__ inline RuleWalk(const RuleTask& task, GM_ADDR bounds, int64_t core, int64_t cores)

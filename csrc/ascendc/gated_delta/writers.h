@@ -1,4 +1,5 @@
-// The vector cores' second part: X diag(beta) of each chunk, rounded, and what is left of it.
+// The vector cores' second part: X diag(beta) of each chunk, rounded, and what is left of it; and X
+// itself to memory, where it is wanted.
 #pragma once
 
 #include "parts.h"
@@ -8,7 +9,8 @@ namespace neumann_tril {
 template <typename T>
 class Writers {
   public:
-    __aicore__ inline explicit Writers(GM_ADDR workspace) {
+    __aicore__ inline Writers(const RuleTask& task, GM_ADDR x, GM_ADDR workspace) : task_(task) {
+        x_.SetGlobalBuffer((__gm__ float*)x);
         solved_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kSolved));
         writers_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kWriters));
     }
@@ -22,7 +24,7 @@ class Writers {
         int32_t formed = 0;
         for (int32_t i = 0; i < batch.count; ++i) {
             if ((owned >> i & 1) != 0) {
-                FormChunk(i, formed++ % 2);
+                FormChunk(batch.of[i], i, formed++ % 2);
             }
         }
         for (int32_t s = 0; s < 2; ++s) {
@@ -36,7 +38,7 @@ class Writers {
     static constexpr uint32_t kX = 0, kOut = kX + 2 * kSquare * 4;
     static constexpr uint32_t kScratch = kOut + 2 * 2 * kSquare * 2;
 
-    __aicore__ inline void FormChunk(int32_t i, int32_t s) const {
+    __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t i, int32_t s) const {
         const Floats x = Ub<float>(kX + s * kSquare * 4, kSquare);
         const Floats scratch = Ub<float>(kScratch, kSquare);
         const auto parts = Ub<T>(kOut + s * 2 * kSquare * 2, 2 * kSquare);
@@ -44,6 +46,9 @@ class Writers {
         AscendC::DataCopy(x, solved_[i * kSquare], kSquare);
         AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(s);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(s);
+        if (task_.x != 0) {
+            StoreX(x, chunk, s);
+        }
         ScaleColumns(x, Ub<float>(PartBuffers::kBetas + i * 256, kRuleChunk));
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(s);
         AscendC::Cast(parts, x, AscendC::RoundMode::CAST_RINT, kSquare);
@@ -60,7 +65,22 @@ class Writers {
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(s);
     }
 
-    AscendC::GlobalTensor<float> solved_;
+    __aicore__ inline void StoreX(const Floats& x, const RuleChunk& chunk, int32_t s) const {
+        const int64_t row = task_.value_heads * int64_t{kRuleChunk};
+        const int64_t first = (chunk.batch * task_.length + chunk.token) * row +
+                              chunk.value_head * int64_t{kRuleChunk};
+        if (chunk.tile > 0) {
+            return;  // the same X
+        }
+        AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE3>(s);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE3>(s);
+        CopyRowsOut(x_, first, row, x, chunk.valid, kRuleChunk);
+        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(2);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(2);
+    }
+
+    const RuleTask& task_;
+    AscendC::GlobalTensor<float> solved_, x_;
     AscendC::GlobalTensor<T> writers_;
 };
 

@@ -73,7 +73,8 @@ def _allocate(call: RuleCall, sizes: Sizes) -> RuleOutputs:
 def _kernel(*arguments: Any) -> Results:
     call = RuleCall(*arguments)
     served = _served(call)
-    if isinstance(served.work, AroundInverse) or not call.q.numel():
+    # No kernel returns W and U.
+    if isinstance(served.work, AroundInverse) or not call.q.numel() or call.output_wu:
         return _composite(*arguments)
     outputs = _allocate(call, _sizes(call))
     served.backend.run_rule(call, outputs, served.work)  # type: ignore[attr-defined]

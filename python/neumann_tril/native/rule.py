@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,33 +12,29 @@ from ..plan import Plan
 from .launches import Kernels, Launch
 from .structures import (
     DTYPE_CODES,
-    NONE_CODE,
     PlanStruct,
     Rule,
-    RuleTensors,
+    RuleAddresses,
     TokenNumbers,
     TokenStrides,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RuleWork:
-    """What a call of the rule asks for, beside its tensors.
-
-    compute_dtype: of the products' operands; chunk_states_dtype: None without them.
-    """
+class RuleWork(NamedTuple):
+    """What a call of the rule asks for, beside its tensors."""
 
     plan: Plan
+    compute_dtype: torch.dtype
+    """Of the products' operands."""
     scale: float
     normalize: bool
-    compute_dtype: torch.dtype
-    chunk_states_dtype: torch.dtype | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RuleCall:
-    """The tensors of a call, on one device. q, k (B, T, H, K), v (B, T, HV, V), g, beta (B, T, HV),
-    the last dimension of q, k, v contiguous; states (N, HV, K, V) float32, contiguous; bounds
+class RuleTensors:
+    """The tensors of a call, on one device. q, k (B, T, H, K), v, o (B, T, HV, V), of which q, k, v
+    need a contiguous last dimension only; g, beta (B, T, HV); all others contiguous: float32
+    states (N, HV, K, V), those before every chunk (chunks, HV, K, V), x (B, T, HV, 64), and bounds
     (N + 1,) int64."""
 
     q: Tensor
@@ -50,20 +47,21 @@ class RuleCall:
     o: Tensor
     final_state: Tensor | None
     chunk_states: Tensor | None
+    x: Tensor | None
 
     @property
     def inputs(self) -> list[Tensor]:
         given = (self.q, self.k, self.v, self.g, self.beta, self.initial_state, self.bounds)
-        return [x for x in given if x is not None]
+        return [y for y in given if y is not None]
 
     @property
     def outputs(self) -> list[Tensor]:
-        return [x for x in (self.o, self.final_state, self.chunk_states) if x is not None]
+        results = (self.o, self.final_state, self.chunk_states, self.x)
+        return [y for y in results if y is not None]
 
     def structure(self, work: RuleWork, cube_cores: int) -> Rule:
         """The argument of the C functions, with all pointers but the workspace's."""
         batch, length, heads, key_size = self.q.shape
-        states = work.chunk_states_dtype
         rule = Rule(
             plan=PlanStruct.of(work.plan),
             dtype=DTYPE_CODES[self.q.dtype],
@@ -83,28 +81,33 @@ class RuleCall:
             normalize=work.normalize,
             initial_state=self.initial_state is not None,
             final_state=self.final_state is not None,
-            chunk_states_dtype=NONE_CODE if states is None else DTYPE_CODES[states],
+            chunk_states=self.chunk_states is not None,
+            x=self.x is not None,
             scale=work.scale,
             cube_cores=cube_cores,
         )
-        for name, _ in RuleTensors._fields_:
+        for name, _ in RuleAddresses._fields_:
             if name != "workspace":
                 tensor = getattr(self, name)
                 setattr(rule.tensors, name, None if tensor is None else tensor.data_ptr())
         return rule
 
 
-def launch_of(kernels: Kernels, call: RuleCall, work: RuleWork) -> Launch:
+def refusal(kernels: Kernels, rule: Rule) -> str | None:
+    """Why the kernel does not take such a call; None if it does. Pointers are not looked at."""
+    reason = getattr(kernels.library, rule.entry.refusal)(rule)
+    return None if reason is None else str(reason.decode())
+
+
+def launch_of(kernels: Kernels, tensors: RuleTensors, work: RuleWork) -> Launch:
     """The launch, but for the address of its workspace.
 
     Raises:
         ValueError: the kernel refuses it; the text says why.
     """
-    rule = call.structure(work, kernels.cube_cores)
-    library, entry = kernels.library, rule.entry
-    reason = getattr(library, entry.refusal)(rule)
+    rule = tensors.structure(work, kernels.cube_cores)
+    reason = refusal(kernels, rule)
     if reason is not None:
-        raise ValueError(reason.decode())
-    return Launch(
-        getattr(library, entry.launch), rule, getattr(library, entry.workspace_bytes)(rule)
-    )
+        raise ValueError(reason)
+    size = getattr(kernels.library, rule.entry.workspace_bytes)(rule)
+    return Launch(getattr(kernels.library, rule.entry.launch), rule, size)

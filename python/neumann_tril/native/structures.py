@@ -135,7 +135,7 @@ class TokenNumbers(ctypes.Structure):
         return TokenNumbers(TokenStrides.of(x), DTYPE_CODES[x.dtype])
 
 
-class RuleTensors(ctypes.Structure):
+class RuleAddresses(ctypes.Structure):
     """``nt_npu_rule_tensors``."""
 
     _fields_ = [
@@ -151,6 +151,7 @@ class RuleTensors(ctypes.Structure):
             "o",
             "final_state",
             "chunk_states",
+            "x",
             "workspace",
         )
     ]
@@ -181,10 +182,11 @@ class Rule(ctypes.Structure):
         ("normalize", ctypes.c_int32),
         ("initial_state", ctypes.c_int32),
         ("final_state", ctypes.c_int32),
-        ("chunk_states_dtype", ctypes.c_int32),
+        ("chunk_states", ctypes.c_int32),
+        ("x", ctypes.c_int32),
         ("scale", ctypes.c_float),
         ("cube_cores", ctypes.c_int32),
-        ("tensors", RuleTensors),
+        ("tensors", RuleAddresses),
     ]
 
 
