@@ -30,6 +30,7 @@ struct RuleTask {
     int32_t packed, normalize;
     int32_t initial_state, final_state, chunk_states, x;  // 1: there is such a tensor
     float scale;
+    float gate_unit;  // zero: g is of each token; otherwise the sum within its chunk, in such units
 };
 
 // Of a chunk, in 16-bit words: scaled queries and keys (64, K) each, values (64, V), the attention
