@@ -1,4 +1,4 @@
-// The cube's first part: K K^T and Q K^T of every chunk, in float; Q Q^T where queries are
+// The cube's first part: K K^T of every chunk, in float; Q K^T; and Q Q^T where queries are
 // normalised, for its diagonal.
 //
 // Tokens behind the end of a sequence are zeros.
@@ -12,10 +12,11 @@ namespace neumann_tril {
 template <typename In>
 class KeyProducts {
   public:
-    // L1 from `l1` on, in bytes, is free.
+    // L1 from `l1` on, in bytes, is free; `count`: how many of the three products.
     __aicore__ inline KeyProducts(const RuleTask& task, GM_ADDR q, GM_ADDR k, GM_ADDR workspace,
-                                  uint32_t l1)
+                                  uint32_t l1, int32_t count)
         : task_(task),
+          count_(count),
           tile_(kRuleChunk * task.key_size),
           depth_(task.key_size > 128 ? 1 : 2),
           l1_(l1) {
@@ -60,8 +61,6 @@ class KeyProducts {
         return AscendC::LocalTensor<float>(AscendC::TPosition::CO1, slot * kBytes,
                                            RuleWorkspace::kProductsOfChunk);
     }
-    __aicore__ inline int32_t Count() const { return task_.normalize != 0 ? 3 : 2; }
-
     __aicore__ inline void Fetch(int32_t slot, const RuleChunk& chunk) const {
         AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(slot);
         if (chunk.valid < kRuleChunk) {
@@ -74,7 +73,9 @@ class KeyProducts {
         }
         const int32_t head = chunk.value_head / (task_.value_heads / task_.heads);
         FetchTokens(Tile(slot, 0), k_, task_.k, head, chunk);
-        FetchTokens(Tile(slot, 1), q_, task_.q, head, chunk);
+        if (count_ > 1) {
+            FetchTokens(Tile(slot, 1), q_, task_.q, head, chunk);
+        }
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(slot);
     }
     __aicore__ inline void FetchTokens(const AscendC::LocalTensor<In>& tile,
@@ -99,10 +100,10 @@ class KeyProducts {
         const uint16_t columns = static_cast<uint16_t>(task_.key_size / 16);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE1>(slot);
         AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(slot);
-        for (int32_t which = 0; which < 2; ++which) {
+        for (int32_t which = 0; which < 2 && which < count_; ++which) {
             LoadLeft(Operand(AscendC::TPosition::A2, slot, which), Tile(slot, which), kRows, kRows,
                      columns);
-            if (which == 0 || task_.normalize != 0) {
+            if (which == 0 || count_ > 2) {
                 LoadRightTransposed(Operand(AscendC::TPosition::B2, slot, which), Tile(slot, which),
                                     kRows, columns);
             }
@@ -114,7 +115,7 @@ class KeyProducts {
     __aicore__ inline void Multiply(int32_t slot) const {
         AscendC::WaitFlag<AscendC::HardEvent::MTE1_M>(slot);
         AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(slot);
-        for (int32_t product = 0; product < Count(); ++product) {
+        for (int32_t product = 0; product < count_; ++product) {
             const int32_t left = product == 0 ? 0 : 1, right = product == 2 ? 1 : 0;
             AscendC::Mmad(
                 Sums(slot)[product * kSquare], Operand(AscendC::TPosition::A2, slot, left),
@@ -128,11 +129,12 @@ class KeyProducts {
     __aicore__ inline void Store(int32_t slot, int32_t i) const {
         AscendC::WaitFlag<AscendC::HardEvent::M_FIX>(slot);
         StoreBlocks(products_[i * RuleWorkspace::kProductsOfChunk], Sums(slot),
-                    static_cast<uint16_t>(Count()), kRuleChunk, kRuleChunk, kRows * kRows);
+                    static_cast<uint16_t>(count_), kRuleChunk, kRuleChunk, kRows * kRows);
         AscendC::SetFlag<AscendC::HardEvent::FIX_M>(slot);
     }
 
     const RuleTask& task_;
+    const int32_t count_;
     const int32_t tile_, depth_;
     const uint32_t l1_;
     AscendC::GlobalTensor<In> q_, k_;

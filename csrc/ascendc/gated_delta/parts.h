@@ -58,8 +58,8 @@ class Parts : private ChunkMatrices<T> {
 
   private:
     using Base = ChunkMatrices<T>;
-    using typename Base::Buffers;
     using Base::kGiven;
+    using typename Base::Buffers;
     // Events: slices; tiles of a state.
     static constexpr int32_t kSlice = 1, kState = 3;
     using Base::kBetaSpread, Base::kQuery, Base::kKey, Base::kLast;
