@@ -4,8 +4,7 @@
 // Tokens behind the end of a sequence are zeros.
 #pragma once
 
-#include "../core/tiles.h"
-#include "walk.h"
+#include "tokens.h"
 
 namespace neumann_tril {
 
@@ -72,30 +71,12 @@ class KeyProducts {
             AscendC::PipeBarrier<PIPE_MTE2>();
         }
         const int32_t head = chunk.value_head / (task_.value_heads / task_.heads);
-        FetchTokens(Tile(slot, 0), k_, task_.k, head, chunk);
+        FetchTokens(Tile(slot, 0), k_, task_.k, chunk, head, task_.key_size);
         if (count_ > 1) {
-            FetchTokens(Tile(slot, 1), q_, task_.q, head, chunk);
+            FetchTokens(Tile(slot, 1), q_, task_.q, chunk, head, task_.key_size);
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(slot);
     }
-    __aicore__ inline void FetchTokens(const AscendC::LocalTensor<In>& tile,
-                                       const AscendC::GlobalTensor<In>& tokens,
-                                       const TokenStrides& strides, int32_t head,
-                                       const RuleChunk& chunk) const {
-        const int64_t first =
-            chunk.batch * strides.batch + chunk.token * strides.time + head * strides.head;
-        constexpr int64_t kFurthest = 65535;  // that one instruction steps from row to row
-        if (strides.time > 0 && strides.time <= kFurthest) {
-            FetchTiles(tile, tokens[first], 1, chunk.valid, task_.key_size,
-                       static_cast<uint16_t>(strides.time), 0, kRuleChunk, 0);
-            return;
-        }
-        for (int32_t row = 0; row < chunk.valid; ++row) {
-            FetchTiles(tile[row * 16], tokens[first + row * strides.time], 1, 1, task_.key_size,
-                       static_cast<uint16_t>(task_.key_size), 0, kRuleChunk, 0);
-        }
-    }
-
     __aicore__ inline void Load(int32_t slot) const {
         const uint16_t columns = static_cast<uint16_t>(task_.key_size / 16);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE1>(slot);
