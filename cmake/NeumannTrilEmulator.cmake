@@ -5,7 +5,8 @@ add_subdirectory(${PROJECT_SOURCE_DIR}/csrc/emulator ${PROJECT_BINARY_DIR}/emula
 file(GLOB NT_KERNEL_SOURCES CONFIGURE_DEPENDS
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/core/*.cpp
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/inverse/*.cpp
-    ${PROJECT_SOURCE_DIR}/csrc/ascendc/quantized/*.cpp)
+    ${PROJECT_SOURCE_DIR}/csrc/ascendc/quantized/*.cpp
+    ${PROJECT_SOURCE_DIR}/csrc/ascendc/gated_delta/*.cpp)
 list(APPEND NT_KERNEL_SOURCES ${NT_COMMON_SOURCES})
 file(GLOB NT_KERNEL_SOURCES_2201 CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/benchmarks/peers/*.cpp)
 set(NT_KERNEL_SOURCES_3510)

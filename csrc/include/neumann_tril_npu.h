@@ -59,6 +59,93 @@ NT_API const char* nt_npu_quantized_refusal(const nt_npu_quantized* inversion);
 NT_API int64_t nt_npu_quantized_workspace_bytes(const nt_npu_quantized* inversion);
 NT_API const char* nt_npu_inverse_quantized(const nt_npu_quantized* inversion, void* stream);
 
+/*
+ * The gated delta rule by chunks of 64 tokens: o and the states, from tokens and gates, in one
+ * launch. Layouts are those of flash-linear-attention: q, k (B, T, H, K), v, o (B, T, HV, V), g and
+ * beta (B, T, HV), states (N, HV, K, V). Sizes of the last dimension are contiguous, o and the
+ * states in all of theirs. With packed sequences B is 1, and `bounds` has N + 1 ascending starts.
+ */
+#define NT_NONE (-1) /* in place of the dtype of a tensor that is not there */
+
+typedef struct nt_token_strides { /* in elements */
+    int64_t batch, time, head;
+} nt_token_strides;
+
+typedef struct nt_token_numbers { /* a number for each token and head */
+    nt_token_strides strides;
+    int32_t data_dtype; /* NT_FLOAT16, NT_BFLOAT16 or NT_FLOAT32 */
+} nt_token_numbers;
+
+typedef struct nt_npu_rule_tensors { /* device pointers */
+    const void *q, *k, *v, *g, *beta;
+    const float* initial_state; /* (N, HV, K, V) or NULL */
+    const int64_t* bounds;      /* (N + 1,) or NULL */
+    void* o;                    /* rows of no sequence are not written */
+    float* final_state;  /* (N, HV, K, V) or NULL; that of an empty sequence is not written */
+    float* chunk_states; /* (chunks of all sequences, HV, K, V) or NULL: the state that each chunk
+                            finds */
+    float* x;            /* (B, T, HV, 64) or NULL: row t of X = (I + A)^-1 of the chunk of t */
+    void* workspace;     /* nt_npu_rule_workspace_bytes() bytes, 512-byte aligned */
+} nt_npu_rule_tensors;
+
+typedef struct nt_npu_rule {
+    nt_plan plan;          /* of the inverse; chunk_size 64, with products */
+    int32_t dtype;         /* of q, k, v and o: NT_FLOAT16 or NT_BFLOAT16 */
+    int32_t compute_dtype; /* of the operands of the products: NT_FLOAT16, or NT_BFLOAT16 with
+                              tokens of that dtype */
+    int32_t heads, value_heads, key_size, value_size; /* H, HV, K, V */
+    int64_t sequences;                                /* N */
+    int64_t length; /* T, of each sequence where they are not packed */
+    nt_token_strides q, k, v;
+    nt_token_numbers g, beta; /* g: NT_NONE where nothing decays */
+    int32_t packed;           /* 1: bounds say where sequences start */
+    int32_t normalize;        /* 1: q and k are divided by their lengths */
+    int32_t initial_state, final_state, chunk_states, x; /* 1: there is such a tensor */
+    float scale;                                         /* of q */
+    int32_t cube_cores;                                  /* of the device */
+    nt_npu_rule_tensors tensors;
+} nt_npu_rule;
+
+/* As the three functions above. */
+NT_API const char* nt_npu_rule_refusal(const nt_npu_rule* rule);
+NT_API int64_t nt_npu_rule_workspace_bytes(const nt_npu_rule* rule);
+NT_API const char* nt_npu_gated_delta_rule(const nt_npu_rule* rule, void* stream);
+
+/*
+ * What chunks of 64 tokens write into the state, X = (I + A)^-1, u = X (beta v) and
+ * w = X (beta G k), for those who keep their own kernel of the state. Layouts as above; X is
+ * (B, T, HV, 64).
+ */
+typedef struct nt_npu_intra_tensors { /* device pointers */
+    const void *k, *v, *g, *beta;
+    const int64_t* bounds; /* (N + 1,) or NULL */
+    void *w, *u;     /* (B, T, HV, K) and (B, T, HV, V); rows of no sequence are not written */
+    void* x;         /* or NULL */
+    void* workspace; /* nt_npu_intra_workspace_bytes() bytes, 512-byte aligned */
+} nt_npu_intra_tensors;
+
+typedef struct nt_npu_intra {
+    nt_plan plan;          /* as for the rule */
+    int32_t dtype;         /* of k, v, w and u: NT_FLOAT16 or NT_BFLOAT16 */
+    int32_t compute_dtype; /* of the operands of the inverse */
+    int32_t heads, value_heads, key_size, value_size; /* H, HV, K, V */
+    int64_t sequences;                                /* N */
+    int64_t length;                                   /* T */
+    nt_token_strides k, v;
+    nt_token_numbers g, beta; /* g: NT_NONE where nothing decays */
+    int32_t packed;
+    int32_t x_dtype; /* NT_FLOAT32, dtype, or NT_NONE */
+    float gate_unit; /* 0: g is of each token; otherwise g is its sum within the chunk, in such
+                        units: 1, or ln 2 for powers of two */
+    int32_t cube_cores;
+    nt_npu_intra_tensors tensors;
+} nt_npu_intra;
+
+/* As the three functions above. */
+NT_API const char* nt_npu_intra_refusal(const nt_npu_intra* intra);
+NT_API int64_t nt_npu_intra_workspace_bytes(const nt_npu_intra* intra);
+NT_API const char* nt_npu_gated_delta_intra(const nt_npu_intra* intra, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -24,6 +24,7 @@ from .grids import QuantPlan
 from .layout import ChunkTable, Problem
 from .native.launches import Floating, Kernels, OnGrids, Work, aligned
 from .native.libraries import emulator_library
+from .native.rule import IntraTensors, IntraWork, RuleTensors, RuleWork, launch_of
 from .native.structures import Chunks, constant_rows
 from .plan import Plan
 
@@ -35,6 +36,7 @@ __all__ = [
     "Report",
     "architecture",
     "costs",
+    "gated_delta",
     "inverse",
     "inverse_quantized",
     "kernels",
@@ -350,6 +352,30 @@ def run(
         loaded.emulator_clear_report()
         if getattr(loaded, kernel)(*addresses, *map(ctypes.c_int32, numbers), None) != 0:
             raise ValueError(f"{kernel} does not take the numbers {tuple(numbers)}")
+        return _report(arch)
+
+
+def gated_delta(
+    tensors: RuleTensors | IntraTensors,
+    work: RuleWork | IntraWork,
+    arch: int = 2201,
+    cube_cores: int | None = None,
+) -> Report:
+    """Run the kernel of the chunk rule, or that of its representation, on CPU tensors.
+
+    Raises:
+        ValueError: the kernel refuses the call; the text says why.
+        BackendError: the emulator found a fault in the kernel.
+    """
+    found = launch_of(kernels(arch, cube_cores), tensors, work)
+    workspace = torch.empty(found.allocation, dtype=torch.uint8)
+    found.structure.tensors.workspace = aligned(workspace)
+    spans = [(*_storage(tensor), True) for tensor in tensors.inputs]
+    spans += [(*_storage(tensor), False) for tensor in tensors.outputs]
+    spans.append((found.structure.tensors.workspace, found.workspace_bytes, False))
+    with _LOCK, _registered(arch, list(dict.fromkeys(spans))):
+        library(arch).emulator_clear_report()
+        found.put(found.structure, None)
         return _report(arch)
 
 

@@ -24,6 +24,7 @@ from .native.launches import Kernels, Launch, OnGrids, Work, aligned
 from .native.libraries import LIBRARY_VARIABLE
 from .native.libraries import npu_library as library
 from .native.libraries import npu_library_path as library_path
+from .native.rule import RuleTensors, RuleWork, launch_of
 from .native.structures import constant_rows, dense_chunks_of, time_chunks_of
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "devices",
     "kernels",
     "launch",
+    "launch_rule",
     "library",
     "library_path",
     "missing",
@@ -165,3 +167,22 @@ def launch(problem: Problem, work: Work) -> None:
         workspace = torch.empty(found.allocation, dtype=torch.uint8, device=device)
         argument.workspace = aligned(workspace)
     found.put(argument, current_stream(index))
+
+
+def launch_rule(tensors: RuleTensors, work: RuleWork) -> None:
+    """Put the chunk rule on the current stream of the tensors' device; the host does not wait.
+
+    Raises:
+        ValueError: the kernel refuses it; the text says why.
+    """
+    current_device, current_stream = runtime()
+    device = tensors.q.device
+    index = device.index
+    if index != current_device():
+        with torch.npu.device(index):  # type: ignore[attr-defined]
+            return launch_rule(tensors, work)
+    found = launch_of(kernels(index), tensors, work)
+    # It goes back to the allocator at once, which hands it out again on this stream only.
+    workspace = torch.empty(found.allocation, dtype=torch.uint8, device=device)
+    found.structure.tensors.workspace = aligned(workspace)
+    found.put(found.structure, current_stream(index))

@@ -67,6 +67,28 @@ __aicore__ inline void LoadRight(const AscendC::LocalTensor<T>& l0,
                       AscendC::LoadData2DParamsV2{0, 0, rows, columns, pitch, columns, true, 0});
 }
 
+// The right operand of one Mmad; l1 holds its transpose, all of an image: `rows` fractals of
+// columns of the operand, `columns` of its rows.
+template <typename T>
+__aicore__ inline void LoadRightTransposed(const AscendC::LocalTensor<T>& l0,
+                                           const AscendC::LocalTensor<T>& l1, uint16_t rows,
+                                           uint16_t columns) {
+    AscendC::LoadData(l0, l1,
+                      AscendC::LoadData2DParamsV2{0, 0, rows, columns, rows, rows, false, 0});
+}
+
+// Rows of fractals, each a left operand of its own; l1 holds their transpose, `rows` columns of
+// `columns` fractals.
+template <typename T>
+__aicore__ inline void LoadLeftRowsTransposed(const AscendC::LocalTensor<T>& l0,
+                                              const AscendC::LocalTensor<T>& l1, uint16_t rows,
+                                              uint16_t columns) {
+    for (uint16_t r = 0; r < rows; ++r) {
+        AscendC::LoadData(l0[r * columns * kFractal], l1[r * columns * kFractal],
+                          AscendC::LoadData2DParamsV2{0, 0, columns, 1, columns, 1, true, 0});
+    }
+}
+
 template <typename T>
 __aicore__ inline void LoadRightStack(const AscendC::LocalTensor<T>& l0,
                                       const AscendC::LocalTensor<T>& l1, uint16_t pitch,
@@ -142,6 +164,28 @@ __aicore__ inline void LoadRight(const AscendC::LocalTensor<T>& l0,
                                  const AscendC::LocalTensor<T>& l1, uint16_t pitch, uint16_t rows,
                                  uint16_t columns) {
     LoadColumns(l0, l1, pitch, static_cast<uint8_t>(rows), columns, true);
+}
+
+// The right operand of one Mmad; l1 holds its transpose, all of an image: `rows` fractals of
+// columns of the operand, `columns` of its rows.
+template <typename T>
+__aicore__ inline void LoadRightTransposed(const AscendC::LocalTensor<T>& l0,
+                                           const AscendC::LocalTensor<T>& l1, uint16_t rows,
+                                           uint16_t columns) {
+    AscendC::LoadData(
+        l0, l1,
+        AscendC::LoadData2DParams{0, static_cast<uint8_t>(rows * columns), 1, 0, 0, false, 0});
+}
+
+// Rows of fractals, each a left operand of its own; l1 holds their transpose, `rows` columns of
+// `columns` fractals.
+template <typename T>
+__aicore__ inline void LoadLeftRowsTransposed(const AscendC::LocalTensor<T>& l0,
+                                              const AscendC::LocalTensor<T>& l1, uint16_t rows,
+                                              uint16_t columns) {
+    AscendC::LoadData(
+        l0, l1,
+        AscendC::LoadData2DParams{0, static_cast<uint8_t>(rows * columns), 1, 0, 0, true, 0});
 }
 
 template <typename T>

@@ -97,22 +97,27 @@ __aicore__ inline void EndUse(int32_t unit, int32_t buffers, int32_t count) {
 // Runs the stages of units 0 .. count - 1, of `streams` units in a turn; Kernel has
 //     Fetch(unit)                   brings a unit to L1
 //     Advance(turn, unit, number)   issues stage `number` of a unit
-// Late stages take streams 0 .. streams - 1, early ones those behind. The first turn is short: it
-// starts as soon as the vector cores have a batch, and is of different length on neighbouring
-// cores, so that they do not all store at the same time.
+// Late stages take streams 0 .. streams - 1, early ones those behind. The first turn has `begin`
+// units: a short one starts as soon as the vector cores have a batch, and where its length differs
+// on neighbouring cores, they do not all store at the same time.
 template <class Kernel>
 class UnitPipeline {
   public:
     __aicore__ inline UnitPipeline(Kernel& kernel, int32_t count, int32_t streams, int32_t stages,
-                                   int32_t early = 0)
-        : kernel_(kernel), count_(count), streams_(streams), stages_(stages), early_(early) {}
+                                   int32_t early, int32_t begin)
+        : kernel_(kernel),
+          count_(count),
+          streams_(streams),
+          stages_(stages),
+          early_(early),
+          begin_(begin) {}
 
     __aicore__ inline void Run() {
         const int32_t used = early_ == 0 ? streams_ : 2 * streams_;
         OpenStreams(used);
         Group late;
         int32_t next = 0;
-        int32_t size = 1 + static_cast<int32_t>(AscendC::GetBlockIdx()) % streams_;
+        int32_t size = begin_;
         while (next < count_ || late.count > 0) {
             const Group group{next, Clamp(count_ - next, size)};
             size = streams_;
@@ -180,16 +185,24 @@ class UnitPipeline {
     }
 
     Kernel& kernel_;
-    const int32_t count_, streams_, stages_, early_;
+    const int32_t count_, streams_, stages_, early_, begin_;
     int32_t fetched_ = 0;
     uint32_t handed_over_ = 0;  // a bit for each early stream whose last store nobody has awaited
 };
 
 template <class Kernel>
 __aicore__ inline void RunUnits(Kernel& kernel, int32_t count, int32_t streams, int32_t stages,
-                                int32_t early = 0) {
-    UnitPipeline<Kernel> pipeline(kernel, count, streams, stages, early);
+                                int32_t early, int32_t begin) {
+    UnitPipeline<Kernel> pipeline(kernel, count, streams, stages, early, begin);
     pipeline.Run();
+}
+
+// The same, neighbouring cores out of step.
+template <class Kernel>
+__aicore__ inline void RunUnits(Kernel& kernel, int32_t count, int32_t streams, int32_t stages,
+                                int32_t early = 0) {
+    const int32_t begin = 1 + static_cast<int32_t>(AscendC::GetBlockIdx()) % streams;
+    RunUnits(kernel, count, streams, stages, early, begin);
 }
 
 }  // namespace neumann_tril

@@ -50,11 +50,10 @@ template <typename T, int32_t C>
 class LeafSeedStage {
   public:
     __aicore__ inline LeafSeedStage(const InverseTask& task, GM_ADDR a, GM_ADDR x,
-                                    GM_ADDR workspace, const Chunks& chunks)
+                                    GM_ADDR workspace, const Chunks& chunks, const Share& share)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kUnits,
-                kBatchesHeld),
+          ring_(task.chunks.units, share, kUnits),
           side_(AscendC::GetSubBlockIdx()),
           a_(task.chunks, a),
           images_(Ub<uint16_t>(Buffers::kConstants, 528),
@@ -64,7 +63,7 @@ class LeafSeedStage {
           substitution_(Ub<float>(Buffers::kProducts, Substitution<kLanes>::kProducts * 64)) {
         if (task.cube != 0) {
             workspace_.SetGlobalBuffer((__gm__ uint16_t*)workspace +
-                                       AscendC::GetBlockIdx() / 2 * InverseWorkspace(C, 16));
+                                       share.block * InverseWorkspace(C, 16));
         }
     }
 

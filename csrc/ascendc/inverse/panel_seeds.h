@@ -23,11 +23,10 @@ template <typename T, int32_t C, int32_t L>
 class PanelSeedStage {
   public:
     __aicore__ inline PanelSeedStage(const InverseTask& task, GM_ADDR a, GM_ADDR x,
-                                     GM_ADDR workspace, const Chunks& chunks)
+                                     GM_ADDR workspace, const Chunks& chunks, const Share& share)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kRoundUnits,
-                kBatchesHeld),
+          ring_(task.chunks.units, share, kRoundUnits),
           side_(AscendC::GetSubBlockIdx()),
           band_(task.plan.bandwidth),
           panels_(task.chunks, a),
@@ -38,7 +37,7 @@ class PanelSeedStage {
           rows_(task.chunks, a) {
         if (task.cube != 0) {
             workspace_.SetGlobalBuffer((__gm__ uint16_t*)workspace +
-                                       AscendC::GetBlockIdx() / 2 * InverseWorkspace(C, L));
+                                       share.block * InverseWorkspace(C, L));
         }
     }
 

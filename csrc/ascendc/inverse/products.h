@@ -3,6 +3,9 @@
 // For each unit (128 rows, 128 / C matrices) the vector cores have left N = -(I + A) and the seed
 // X0; the stages of program.h make X of them. The first term of a sum is put into L0C by a product
 // with an identity, which is exact; so every sum is rounded once.
+//
+// A may come in two parts, A + A' with A' what is left of A by the rounding to T. Then the
+// residuals of the refinements are those of both, R = (I + N X) - A' X, and X the inverse of both.
 #pragma once
 
 #include "../core/pipeline.h"
@@ -13,19 +16,21 @@
 
 namespace neumann_tril {
 
-template <typename T, int32_t C>
+template <typename T, int32_t C, bool TwoParts = false>
 struct ProductBuffers {
-    static constexpr int32_t kStreams = C == 128 ? 2 : 3;  // units in flight, late and early each
-    static constexpr int32_t kInputs = 2 * kStreams;       // units in L1
+    // Units in flight, late and early each.
+    static constexpr int32_t kStreams = C == 128 || TwoParts ? 2 : 3;
+    static constexpr int32_t kInputs = 2 * kStreams;           // units in L1
+    static constexpr int32_t kInputImages = TwoParts ? 3 : 2;  // N, X and -A'
     // Operands, and results, of the early stages: eight fractals.
     static constexpr uint32_t kSmallBytes = 8 * kFractal * sizeof(T);
 
-    // L1, in bytes: N and X of each input; of each late stream R and Horner's Y, or a join's T; T
-    // of each early stream
+    // L1, in bytes: the images of each input; of each late stream R and Horner's Y, or a join's T;
+    // T of each early stream
     static constexpr uint32_t kImageBytes = kImage<C> * sizeof(T);
     static constexpr uint32_t kIdentityL1 = 0;
     static constexpr uint32_t kInputL1 = kIdentityL1 + kIdentity * sizeof(T);
-    static constexpr uint32_t kResidualL1 = kInputL1 + kInputs * 2 * kImageBytes;
+    static constexpr uint32_t kResidualL1 = kInputL1 + kInputs * kInputImages * kImageBytes;
     static constexpr uint32_t kTermL1 = kResidualL1 + kStreams * kImageBytes;
     static constexpr uint32_t kSmallTermL1 = kTermL1 + kStreams * kImageBytes;
     static_assert(kSmallTermL1 + kStreams * kSmallBytes <= 512 * 1024 - 256, "L1 is too small");
@@ -50,30 +55,45 @@ struct ProductBuffers {
         kAccumulators / 2 < kStreams ? kAccumulators / 2 : kStreams;
 };
 
-template <typename T, int32_t C>
+template <typename T, int32_t C, bool TwoParts = false>
 class ProductStage {
   public:
+    // `rest`: -A' of the matrices, one after another, row by row, cut to their strict lower part.
     __aicore__ inline ProductStage(const InverseTask& task, GM_ADDR x, GM_ADDR workspace,
-                                   const Chunks& chunks)
+                                   const Chunks& chunks, const Share& share, GM_ADDR rest = nullptr)
         : leaf_(task.leaf),
           chunks_(chunks),
-          ring_(task.chunks.units, AscendC::GetBlockIdx(), AscendC::GetBlockNum(),
-                RoundUnits(C, task.leaf), kBatchesHeld),
+          ring_(task.chunks.units, share, RoundUnits(C, task.leaf)),
           writer_(x, task.chunks.x_dtype, task.chunks.x_row_stride),
           identity_{
               AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Buffers::Identity::kPattern),
               AscendC::LocalTensor<T>(AscendC::TPosition::B2, 0, Buffers::Identity::kElements)},
-          program_(task),
+          program_(task, TwoParts),
           streams_(task.plan.form == NT_FORM_DOUBLING && task.plan.terms > 2
                        ? Buffers::kSquaringStreams
                        : Buffers::kStreams) {
         workspace_.SetGlobalBuffer((__gm__ T*)workspace +
-                                   AscendC::GetBlockIdx() * InverseWorkspace(C, task.leaf));
+                                   share.block * InverseWorkspace(C, task.leaf));
+        rest_.SetGlobalBuffer((__gm__ T*)rest);
     }
 
+    // What lies above the diagonals of the images is zero afterwards, and never written.
+    __aicore__ inline static void ClearInputs() {
+        const AscendC::InitConstValueParams<uint16_t> zeros{1, kImage<C> / 16, 0, 0};
+        for (int32_t i = 0; i < Buffers::kInputs * Buffers::kInputImages; ++i) {
+            const auto image = L1(Buffers::kInputL1 + i * Buffers::kImageBytes);
+            AscendC::Fill(image.template ReinterpretCast<uint16_t>(), zeros);
+        }
+        AscendC::PipeBarrier<PIPE_MTE2>();
+    }
+
+    // All units, once the inputs are clear.
     __aicore__ inline void Run() {
-        ClearInputs();
         RunUnits(*this, ring_.Count(), streams_, program_.Stages(), program_.Early());
+    }
+    // The same at once: the vector cores have all of them ready.
+    __aicore__ inline void RunReady() {
+        RunUnits(*this, ring_.Count(), streams_, program_.Stages(), program_.Early(), streams_);
     }
 
     // Brings N and X0 of a unit into L1.
@@ -87,6 +107,9 @@ class ProductStage {
         const auto images = workspace_[kIdentity + ring_.PlaceOf(unit) * 2 * kImage<C>];
         CopyLower<C, C>(Input(unit, 0), images);
         CopyLeaves(Input(unit, 1), images[kImage<C>]);
+        if constexpr (TwoParts) {
+            FetchRest(unit);
+        }
         Arrived(unit, Inputs());
         ring_.Leave(unit);
     }
@@ -109,17 +132,18 @@ class ProductStage {
     }
 
   private:
-    using Buffers = ProductBuffers<T, C>;
+    using Buffers = ProductBuffers<T, C, TwoParts>;
     static constexpr int32_t kMatrices = kUnitRows / C;
 
     // --- buffers of the unit in flight in stream s
 
-    __aicore__ inline AscendC::LocalTensor<T> L1(uint32_t offset,
-                                                 uint32_t count = kImage<C>) const {
+    __aicore__ inline static AscendC::LocalTensor<T> L1(uint32_t offset,
+                                                        uint32_t count = kImage<C>) {
         return AscendC::LocalTensor<T>(AscendC::TPosition::A1, offset, count);
     }
     __aicore__ inline AscendC::LocalTensor<T> Input(int32_t unit, int32_t which) const {
-        return L1(Buffers::kInputL1 + (unit % Inputs() * 2 + which) * Buffers::kImageBytes);
+        return L1(Buffers::kInputL1 +
+                  (unit % Inputs() * Buffers::kInputImages + which) * Buffers::kImageBytes);
     }
     __aicore__ inline int32_t Inputs() const { return 2 * streams_; }
     __aicore__ inline AscendC::LocalTensor<T> N(int32_t s) const { return Input(unit_[s], 0); }
@@ -191,14 +215,12 @@ class ProductStage {
         }
     }
 
-    // What lies above the diagonals of N and X is zero now and never written.
-    __aicore__ inline void ClearInputs() const {
-        const AscendC::InitConstValueParams<uint16_t> zeros{1, kImage<C> / 16, 0, 0};
-        for (int32_t i = 0; i < 2 * Inputs(); ++i) {
-            const auto image = L1(Buffers::kInputL1 + i * Buffers::kImageBytes);
-            AscendC::Fill(image.template ReinterpretCast<uint16_t>(), zeros);
-        }
-        AscendC::PipeBarrier<PIPE_MTE2>();
+    __aicore__ inline void FetchRest(int32_t unit) const {
+        const int64_t first = ring_.InBatchOrder(unit) * kMatrices;
+        const int64_t left = chunks_.task.matrices - first;
+        FetchTiles(Input(unit, 2), rest_[first * C * C],
+                   static_cast<int32_t>(left < kMatrices ? left : kMatrices), C, C, C, C * C,
+                   kUnitRows, C * 16);
     }
 
     __aicore__ inline void Begin(const Turn& turn, int32_t unit) {
@@ -231,7 +253,10 @@ class ProductStage {
     __aicore__ inline void RunOn(const Turn& turn, const Stage& stage, const Blocks& blocks) {
         switch (stage.step) {
             case Step::kResidual:
-                Residual(turn, blocks);
+                Residual(turn, blocks, false);
+                break;
+            case Step::kResidualOfBoth:
+                Residual(turn, blocks, true);
                 break;
             case Step::kAccumulate:
                 Accumulate(turn, blocks, stage.from_operand, stage.target);
@@ -264,9 +289,9 @@ class ProductStage {
         StoresDone(turn);
     }
 
-    // R = I + N X
+    // R = I + N X, and - A' X of both parts
     template <class Blocks>
-    __aicore__ inline void Residual(const Turn& turn, const Blocks& blocks) {
+    __aicore__ inline void Residual(const Turn& turn, const Blocks& blocks, bool of_both) {
         const int32_t s = turn.stream;
         BeginLoads(turn);
         blocks.LoadA(A(s), N(s));
@@ -274,6 +299,11 @@ class ProductStage {
         LoadsDone(turn);
         blocks.SetIdentity(Accumulator(s), identity_);
         blocks.AddToIdentity(Accumulator(s), A(s), B(s));
+        if (of_both) {
+            Reload(turn, blocks, Input(unit_[s], 2));
+            AscendC::PipeBarrier<PIPE_M>();
+            blocks.Multiply(Accumulator(s), A(s), B(s), true);
+        }
         ProductsDone(turn);
         blocks.Store(R(s), Accumulator(s));
         StoresDone(turn);
@@ -295,6 +325,17 @@ class ProductStage {
         StoreSum(turn, blocks, target);
     }
 
+    // Another left operand of the same sum.
+    template <class Blocks>
+    __aicore__ inline void Reload(const Turn& turn, const Blocks& blocks,
+                                  const AscendC::LocalTensor<T>& image) const {
+        AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(turn.stream);
+        AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(turn.stream);
+        blocks.LoadA(A(turn.stream), image);
+        AscendC::SetFlag<AscendC::HardEvent::MTE1_M>(turn.stream);
+        AscendC::WaitFlag<AscendC::HardEvent::MTE1_M>(turn.stream);
+    }
+
     // Y = X0 + Y R
     template <class Blocks>
     __aicore__ inline void Horner(const Turn& turn, const Blocks& blocks, const Target& target) {
@@ -304,10 +345,7 @@ class ProductStage {
         blocks.LoadB(B(s), R(s));
         LoadsDone(turn);
         blocks.SetLeft(Accumulator(s), A(s), identity_);
-        AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
-        AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(s);
-        blocks.LoadA(A(s), Term(s));
-        LoadsDone(turn);
+        Reload(turn, blocks, Term(s));
         blocks.Multiply(Accumulator(s), A(s), B(s), true);
         StoreSum(turn, blocks, target);
     }
@@ -405,7 +443,7 @@ class ProductStage {
     const typename Buffers::Identity identity_;
     const Program<C> program_;
     const int32_t streams_;  // in a turn
-    AscendC::GlobalTensor<T> workspace_;
+    AscendC::GlobalTensor<T> workspace_, rest_;
     int32_t unit_[2 * Buffers::kStreams];  // in flight
     Place places_[2 * Buffers::kStreams][kMatrices];
 };

@@ -8,7 +8,7 @@
 //         T = N21 X11                                             MergeLeft
 //         X21 = X22 T                                             MergeRight
 //     repeat r times:
-//         E = I + N X                                             Residual
+//         E = I + N X                                             Residual, ResidualOfBoth
 //         X = X + X E                                             Accumulate
 //     if the result is not stored yet:  X = X I                   Result
 #pragma once
@@ -20,6 +20,7 @@ namespace neumann_tril {
 
 enum class Step : uint8_t {
     kResidual,
+    kResidualOfBoth,
     kAccumulate,
     kHorner,
     kSquare,
@@ -43,7 +44,8 @@ struct Stage {
 template <int32_t C>
 class Program {
   public:
-    __aicore__ inline explicit Program(const InverseTask& task) {
+    // `two_parts`: of A, for the residuals of the refinements.
+    __aicore__ inline Program(const InverseTask& task, bool two_parts) {
         const int32_t leaf = task.leaf / 16;
         if (task.plan.terms > 1) {
             AppendSum(task, leaf);
@@ -51,7 +53,7 @@ class Program {
         AppendJoins(task, leaf);
         for (int32_t r = 1; r <= task.plan.refinements; ++r) {
             const bool last = r == task.plan.refinements;
-            Append(Step::kResidual, C / 16);
+            Append(two_parts ? Step::kResidualOfBoth : Step::kResidual, C / 16);
             Append(Step::kAccumulate, C / 16, Target{last, !last, false}, true);
         }
         if (task.by_identity != 0) {

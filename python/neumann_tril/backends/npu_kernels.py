@@ -11,8 +11,11 @@ from .. import emulator, npu
 from ..errors import BackendError
 from ..layout import Problem
 from ..native.launches import Floating, Kernels, OnGrids, Work
+from ..native.rule import RuleTensors, RuleWork
 from ..native.structures import DTYPE_CODES, MAX_DIMS, chunks_of, dense_chunks_of
+from . import npu_rule
 from .registry import QuantizedRequest, Request
+from .rule import RuleCall, RuleOutputs, RuleRequest
 
 TAKEN = "taken are chunk sizes 16, 32, 64, 128 in float16, bfloat16, float32"
 
@@ -26,6 +29,7 @@ class NpuKernels(ABC):
 
     name: str
     devices: tuple[str, ...]
+    rule_dtype = npu_rule.COMPUTE_DTYPE
 
     @abstractmethod
     def kernels(self, index: int | None) -> Kernels:
@@ -34,6 +38,10 @@ class NpuKernels(ABC):
     @abstractmethod
     def launch(self, problem: Problem, work: Work) -> None:
         """Run them. Raises ValueError if they refuse the call."""
+
+    @abstractmethod
+    def launch_rule(self, tensors: RuleTensors, work: RuleWork) -> None:
+        """Run the kernel of the chunk rule. Raises ValueError if it refuses the call."""
 
     def unavailable(self, index: int | None = None) -> str | None:
         try:
@@ -67,6 +75,14 @@ class NpuKernels(ABC):
         work = request.work._replace(group_dim=0 if groups > 1 else -1)
         kernels = self.kernels(request.device_index)
         return kernels.refusal(work, chunks, request.dtype, request.output_dtype)
+
+    def reject_rule(self, request: RuleRequest, work: Floating) -> str | None:
+        return npu_rule.reject(self.kernels(request.device_index), request, work)
+
+    def run_rule(self, call: RuleCall, outputs: RuleOutputs, work: Floating) -> None:
+        tensors = npu_rule.tensors_of(call, outputs)
+        self.launch_rule(tensors, npu_rule.work_of(call, work))
+        npu_rule.turn_states(call, outputs, tensors)
 
     def run(self, problem: Problem, work: Floating) -> None:
         self._run(problem, work)
@@ -102,6 +118,9 @@ class EmulatorBackend(NpuKernels):
     def launch(self, problem: Problem, work: Work) -> None:
         emulator.launch(problem, work, chunks_of(problem))
 
+    def launch_rule(self, tensors: RuleTensors, work: RuleWork) -> None:
+        emulator.gated_delta(tensors, work)
+
 
 class NpuBackend(NpuKernels):
     """The kernels on the device of the tensors, on its current stream."""
@@ -119,3 +138,6 @@ class NpuBackend(NpuKernels):
 
     def launch(self, problem: Problem, work: Work) -> None:
         npu.launch(problem, work)
+
+    def launch_rule(self, tensors: RuleTensors, work: RuleWork) -> None:
+        npu.launch_rule(tensors, work)

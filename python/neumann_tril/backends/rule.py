@@ -93,7 +93,7 @@ class RuleRequest(NamedTuple):
         that none takes."""
         reason = "it has no kernel of the whole rule"
         if isinstance(backend, RuleBackend):
-            dtype = self.output_dtype
+            dtype = backend.rule_dtype
             work = Floating(plan_for(self.chunk_size, self.plan, dtype), dtype)
             refused = backend.reject_rule(self, work)
             if refused is None:
@@ -129,6 +129,9 @@ class AroundInverse(NamedTuple):
 @runtime_checkable
 class RuleBackend(Protocol):
     """A backend with a kernel of the whole rule."""
+
+    rule_dtype: torch.dtype
+    """Of the operands of its products."""
 
     def reject_rule(self, request: RuleRequest, work: Floating) -> str | None:
         """Why the kernel does not take the call; None if it does."""

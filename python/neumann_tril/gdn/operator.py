@@ -73,7 +73,8 @@ def _kernel(*arguments: Any) -> Results:
     call = RuleCall(*arguments)
     sizes = _sizes(call)
     served = resolve(_request(call, sizes), call.backend)
-    if isinstance(served.work, AroundInverse) or not call.q.numel():
+    # No kernel returns W and U.
+    if isinstance(served.work, AroundInverse) or not call.q.numel() or call.output_wu:
         return _compose(call, sizes)
     outputs = _allocate(call, sizes)
     served.backend.run_rule(call, outputs, served.work)  # type: ignore[attr-defined]

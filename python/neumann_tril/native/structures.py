@@ -20,6 +20,8 @@ DTYPE_CODES = {torch.float16: 0, torch.bfloat16: 1, torch.float32: 2, torch.floa
 """Codes of the dtypes of the floating-point inverse."""
 QUANTIZED_DTYPE_CODES = {**DTYPE_CODES, torch.int8: 4, torch.int16: 5}
 """Codes of the dtypes of the quantised inverse."""
+NONE_CODE = -1
+"""In place of the dtype of a tensor that is not there."""
 
 
 class PlanStruct(ctypes.Structure):
@@ -108,6 +110,120 @@ class QuantizedInversion(ctypes.Structure):
         ("a", ctypes.c_void_p),
         ("x", ctypes.c_void_p),
         ("workspace", ctypes.c_void_p),
+    ]
+
+
+class TokenStrides(ctypes.Structure):
+    """``nt_token_strides``, of the first three dimensions of (B, T, H, ..)."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in ("batch", "time", "head")]
+
+    @staticmethod
+    def of(x: Tensor) -> TokenStrides:
+        return TokenStrides(*x.stride()[:3])
+
+
+class TokenNumbers(ctypes.Structure):
+    """``nt_token_numbers``."""
+
+    _fields_ = [("strides", TokenStrides), ("data_dtype", ctypes.c_int32)]
+
+    @staticmethod
+    def of(x: Tensor | None) -> TokenNumbers:
+        if x is None:
+            return TokenNumbers(TokenStrides(), NONE_CODE)
+        return TokenNumbers(TokenStrides.of(x), DTYPE_CODES[x.dtype])
+
+
+class RuleAddresses(ctypes.Structure):
+    """``nt_npu_rule_tensors``."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in (
+            "q",
+            "k",
+            "v",
+            "g",
+            "beta",
+            "initial_state",
+            "bounds",
+            "o",
+            "final_state",
+            "chunk_states",
+            "x",
+            "workspace",
+        )
+    ]
+
+
+class Rule(ctypes.Structure):
+    """``nt_npu_rule``."""
+
+    entry: ClassVar = Entry(
+        "nt_npu_rule_refusal", "nt_npu_rule_workspace_bytes", "nt_npu_gated_delta_rule"
+    )
+    _fields_ = [
+        ("plan", PlanStruct),
+        ("dtype", ctypes.c_int32),
+        ("compute_dtype", ctypes.c_int32),
+        ("heads", ctypes.c_int32),
+        ("value_heads", ctypes.c_int32),
+        ("key_size", ctypes.c_int32),
+        ("value_size", ctypes.c_int32),
+        ("sequences", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("q", TokenStrides),
+        ("k", TokenStrides),
+        ("v", TokenStrides),
+        ("g", TokenNumbers),
+        ("beta", TokenNumbers),
+        ("packed", ctypes.c_int32),
+        ("normalize", ctypes.c_int32),
+        ("initial_state", ctypes.c_int32),
+        ("final_state", ctypes.c_int32),
+        ("chunk_states", ctypes.c_int32),
+        ("x", ctypes.c_int32),
+        ("scale", ctypes.c_float),
+        ("cube_cores", ctypes.c_int32),
+        ("tensors", RuleAddresses),
+    ]
+
+
+class IntraAddresses(ctypes.Structure):
+    """``nt_npu_intra_tensors``."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("k", "v", "g", "beta", "bounds", "w", "u", "x", "workspace")
+    ]
+
+
+class Intra(ctypes.Structure):
+    """``nt_npu_intra``."""
+
+    entry: ClassVar = Entry(
+        "nt_npu_intra_refusal", "nt_npu_intra_workspace_bytes", "nt_npu_gated_delta_intra"
+    )
+    _fields_ = [
+        ("plan", PlanStruct),
+        ("dtype", ctypes.c_int32),
+        ("compute_dtype", ctypes.c_int32),
+        ("heads", ctypes.c_int32),
+        ("value_heads", ctypes.c_int32),
+        ("key_size", ctypes.c_int32),
+        ("value_size", ctypes.c_int32),
+        ("sequences", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("k", TokenStrides),
+        ("v", TokenStrides),
+        ("g", TokenNumbers),
+        ("beta", TokenNumbers),
+        ("packed", ctypes.c_int32),
+        ("x_dtype", ctypes.c_int32),
+        ("gate_unit", ctypes.c_float),
+        ("cube_cores", ctypes.c_int32),
+        ("tensors", IntraAddresses),
     ]
 
 
