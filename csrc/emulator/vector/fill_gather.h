@@ -56,8 +56,11 @@ void run_brcb(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>&
 // bytes (documented exception).
 template <typename T>
 void copy_counted(VectorCall& call, const Operand& to, const Operand& from, uint32_t repeats) {
+    constexpr uint32_t width = kIterationBytes / sizeof(T);
     const auto count = static_cast<uint32_t>(call.state().mask[0]);
-    if (repeats == 0 || count == 0) return call.issue(vector_cost::kFill.head);
+    if (repeats == 0 || count == 0) {
+        return call.issue(vector_cost::kFill, Lanes::counted(0, width));
+    }
     const auto regions = [&](const Operand& operand) {
         std::vector<Region> all;
         prefix_regions(operand, 0, repeats, count, all);
@@ -77,7 +80,6 @@ void copy_counted(VectorCall& call, const Operand& to, const Operand& from, uint
             std::memmove(to.at(r, lane), from.at(r, lane), elements * sizeof(T));
         }
     }
-    constexpr uint32_t width = kIterationBytes / sizeof(T);
     call.issue(vector_cost::kFill,
                Lanes::counted(uint64_t{repeats} * ((count + width - 1) / width) * width, width));
 }
