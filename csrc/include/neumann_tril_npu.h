@@ -111,6 +111,41 @@ NT_API const char* nt_npu_rule_refusal(const nt_npu_rule* rule);
 NT_API int64_t nt_npu_rule_workspace_bytes(const nt_npu_rule* rule);
 NT_API const char* nt_npu_gated_delta_rule(const nt_npu_rule* rule, void* stream);
 
+/*
+ * What chunks of 64 tokens write into the state, X = (I + A)^-1, u = X (beta v) and
+ * w = X (beta G k), for those who keep their own kernel of the state. Layouts as above; X is
+ * (B, T, HV, 64).
+ */
+typedef struct nt_npu_intra_tensors { /* device pointers */
+    const void *k, *v, *g, *beta;
+    const int64_t* bounds; /* (N + 1,) or NULL */
+    void *w, *u;     /* (B, T, HV, K) and (B, T, HV, V); rows of no sequence are not written */
+    void* x;         /* or NULL */
+    void* workspace; /* nt_npu_intra_workspace_bytes() bytes, 512-byte aligned */
+} nt_npu_intra_tensors;
+
+typedef struct nt_npu_intra {
+    nt_plan plan;          /* as for the rule */
+    int32_t dtype;         /* of k, v, w and u: NT_FLOAT16 or NT_BFLOAT16 */
+    int32_t compute_dtype; /* of the operands of the inverse */
+    int32_t heads, value_heads, key_size, value_size; /* H, HV, K, V */
+    int64_t sequences;                                /* N */
+    int64_t length;                                   /* T */
+    nt_token_strides k, v;
+    nt_token_numbers g, beta; /* g: NT_NONE where nothing decays */
+    int32_t packed;
+    int32_t x_dtype; /* NT_FLOAT32, dtype, or NT_NONE */
+    float gate_unit; /* 0: g is of each token; otherwise g is its sum within the chunk, in such
+                        units: 1, or ln 2 for powers of two */
+    int32_t cube_cores;
+    nt_npu_intra_tensors tensors;
+} nt_npu_intra;
+
+/* As the three functions above. */
+NT_API const char* nt_npu_intra_refusal(const nt_npu_intra* intra);
+NT_API int64_t nt_npu_intra_workspace_bytes(const nt_npu_intra* intra);
+NT_API const char* nt_npu_gated_delta_intra(const nt_npu_intra* intra, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -24,7 +24,7 @@ from .grids import QuantPlan
 from .layout import ChunkTable, Problem
 from .native.launches import Floating, Kernels, OnGrids, Work, aligned
 from .native.libraries import emulator_library
-from .native.rule import RuleTensors, RuleWork, launch_of
+from .native.rule import IntraTensors, IntraWork, RuleTensors, RuleWork, launch_of
 from .native.structures import Chunks, constant_rows
 from .plan import Plan
 
@@ -33,7 +33,7 @@ __all__ = [
     "CUBE_CORES",
     "Report",
     "architecture",
-    "gated_delta_rule",
+    "gated_delta",
     "inverse",
     "inverse_quantized",
     "kernels",
@@ -251,10 +251,13 @@ def launch(
         return _report(arch)
 
 
-def gated_delta_rule(
-    tensors: RuleTensors, work: RuleWork, arch: int = 2201, cube_cores: int | None = None
+def gated_delta(
+    tensors: RuleTensors | IntraTensors,
+    work: RuleWork | IntraWork,
+    arch: int = 2201,
+    cube_cores: int | None = None,
 ) -> Report:
-    """Run the kernel of the chunk rule on CPU tensors.
+    """Run the kernel of the chunk rule, or that of its representation, on CPU tensors.
 
     Raises:
         ValueError: the kernel refuses the call; the text says why.

@@ -124,8 +124,16 @@ class Decays {
     // `scratch`: kFloats floats.
     __aicore__ inline explicit Decays(const Floats& scratch) : scratch_(scratch) {}
 
-    // g to c, in place; afterwards c is spread out as well.
-    __aicore__ inline void Accumulate(const Floats& c) {
+    // g to c, in place; afterwards c is spread out as well. `unit` is zero, or g is a sum already,
+    // in such units.
+    __aicore__ inline void Accumulate(const Floats& c, float unit) {
+        if (unit != 0.0f) {
+            AscendC::Muls(c, c, unit, kRuleChunk);
+            AscendC::PipeBarrier<PIPE_V>();
+            Spread(Half(0), c);
+            spread_ = Half(0);
+            return;
+        }
         AscendC::Maxs(c, c, kReset, kRuleChunk);
         AscendC::PipeBarrier<PIPE_V>();
         Spread(Half(0), c);

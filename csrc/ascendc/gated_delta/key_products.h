@@ -1,21 +1,21 @@
-// The cube's first part: K K^T and Q K^T of every chunk, in float; Q Q^T where queries are
+// The cube's first part: K K^T of every chunk, in float; Q K^T; and Q Q^T where queries are
 // normalised, for its diagonal.
 //
 // Tokens behind the end of a sequence are zeros.
 #pragma once
 
-#include "../core/tiles.h"
-#include "walk.h"
+#include "tokens.h"
 
 namespace neumann_tril {
 
 template <typename In>
 class KeyProducts {
   public:
-    // L1 from `l1` on, in bytes, is free.
+    // L1 from `l1` on, in bytes, is free; `count`: how many of the three products.
     __aicore__ inline KeyProducts(const RuleTask& task, GM_ADDR q, GM_ADDR k, GM_ADDR workspace,
-                                  uint32_t l1)
+                                  uint32_t l1, int32_t count)
         : task_(task),
+          count_(count),
           tile_(kRuleChunk * task.key_size),
           depth_(task.key_size > 128 ? 1 : 2),
           l1_(l1) {
@@ -60,8 +60,6 @@ class KeyProducts {
         return AscendC::LocalTensor<float>(AscendC::TPosition::CO1, slot * kBytes,
                                            RuleWorkspace::kProductsOfChunk);
     }
-    __aicore__ inline int32_t Count() const { return task_.normalize != 0 ? 3 : 2; }
-
     __aicore__ inline void Fetch(int32_t slot, const RuleChunk& chunk) const {
         AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(slot);
         if (chunk.valid < kRuleChunk) {
@@ -73,36 +71,20 @@ class KeyProducts {
             AscendC::PipeBarrier<PIPE_MTE2>();
         }
         const int32_t head = chunk.value_head / (task_.value_heads / task_.heads);
-        FetchTokens(Tile(slot, 0), k_, task_.k, head, chunk);
-        FetchTokens(Tile(slot, 1), q_, task_.q, head, chunk);
+        FetchTokens(Tile(slot, 0), k_, task_.k, chunk, head, task_.key_size);
+        if (count_ > 1) {
+            FetchTokens(Tile(slot, 1), q_, task_.q, chunk, head, task_.key_size);
+        }
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(slot);
     }
-    __aicore__ inline void FetchTokens(const AscendC::LocalTensor<In>& tile,
-                                       const AscendC::GlobalTensor<In>& tokens,
-                                       const TokenStrides& strides, int32_t head,
-                                       const RuleChunk& chunk) const {
-        const int64_t first =
-            chunk.batch * strides.batch + chunk.token * strides.time + head * strides.head;
-        constexpr int64_t kFurthest = 65535;  // that one instruction steps from row to row
-        if (strides.time > 0 && strides.time <= kFurthest) {
-            FetchTiles(tile, tokens[first], 1, chunk.valid, task_.key_size,
-                       static_cast<uint16_t>(strides.time), 0, kRuleChunk, 0);
-            return;
-        }
-        for (int32_t row = 0; row < chunk.valid; ++row) {
-            FetchTiles(tile[row * 16], tokens[first + row * strides.time], 1, 1, task_.key_size,
-                       static_cast<uint16_t>(task_.key_size), 0, kRuleChunk, 0);
-        }
-    }
-
     __aicore__ inline void Load(int32_t slot) const {
         const uint16_t columns = static_cast<uint16_t>(task_.key_size / 16);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE1>(slot);
         AscendC::WaitFlag<AscendC::HardEvent::M_MTE1>(slot);
-        for (int32_t which = 0; which < 2; ++which) {
+        for (int32_t which = 0; which < 2 && which < count_; ++which) {
             LoadLeft(Operand(AscendC::TPosition::A2, slot, which), Tile(slot, which), kRows, kRows,
                      columns);
-            if (which == 0 || task_.normalize != 0) {
+            if (which == 0 || count_ > 2) {
                 LoadRightTransposed(Operand(AscendC::TPosition::B2, slot, which), Tile(slot, which),
                                     kRows, columns);
             }
@@ -114,7 +96,7 @@ class KeyProducts {
     __aicore__ inline void Multiply(int32_t slot) const {
         AscendC::WaitFlag<AscendC::HardEvent::MTE1_M>(slot);
         AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(slot);
-        for (int32_t product = 0; product < Count(); ++product) {
+        for (int32_t product = 0; product < count_; ++product) {
             const int32_t left = product == 0 ? 0 : 1, right = product == 2 ? 1 : 0;
             AscendC::Mmad(
                 Sums(slot)[product * kSquare], Operand(AscendC::TPosition::A2, slot, left),
@@ -128,11 +110,12 @@ class KeyProducts {
     __aicore__ inline void Store(int32_t slot, int32_t i) const {
         AscendC::WaitFlag<AscendC::HardEvent::M_FIX>(slot);
         StoreBlocks(products_[i * RuleWorkspace::kProductsOfChunk], Sums(slot),
-                    static_cast<uint16_t>(Count()), kRuleChunk, kRuleChunk, kRows * kRows);
+                    static_cast<uint16_t>(count_), kRuleChunk, kRuleChunk, kRows * kRows);
         AscendC::SetFlag<AscendC::HardEvent::FIX_M>(slot);
     }
 
     const RuleTask& task_;
+    const int32_t count_;
     const int32_t tile_, depth_;
     const uint32_t l1_;
     AscendC::GlobalTensor<In> q_, k_;

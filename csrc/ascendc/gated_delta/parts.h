@@ -13,58 +13,30 @@
 // slices of 64 columns.
 #pragma once
 
-#include "gates.h"
+#include "chunk_matrices.h"
 
 namespace neumann_tril {
 
-// Byte offsets in the Unified Buffer.
-struct PartBuffers {
-    static constexpr uint32_t kStrict = 0;  // masks of 16 bits, 64 x 64
-    static constexpr uint32_t kLower = kStrict + kSquare * 2;
-    static constexpr uint32_t kDiagonal = kLower + kSquare * 2;  // 16 x 16
-    static constexpr uint32_t kOffsets = kDiagonal + 512;        // of the diagonal, 64 x 64
-    static constexpr uint32_t kRows = kOffsets + 256;            // of 64 floats each
-    static constexpr uint32_t kGates = kRows + 10 * 256;         // g and beta as they arrive
-    static constexpr uint32_t kSpreads = kGates + 2 * TokenColumn::kWords * 2;
-    static constexpr uint32_t kDecays = kSpreads + 4 * kSpread * 4;
-    static constexpr uint32_t kProducts = kDecays + Decays::kFloats * 4;
-    static constexpr uint32_t kBetween = kProducts + RuleWorkspace::kProductsOfChunk * 4;
-    static constexpr uint32_t kOut = kBetween + kSquare * 4;            // A, -A', P, decay
-    static constexpr uint32_t kTokens = kOut + 3 * kSquare * 2 + 1024;  // two slices
-    static constexpr uint32_t kSlices = kTokens + 2 * kSquare * 2;      // two that leave
-    static constexpr uint32_t kNumbers = kSlices + 2 * kSquare * 2;     // a slice, in float
-    static constexpr uint32_t kEnd = kNumbers + kSquare * 4;
-    // Beta of the chunks of a batch lives until its writers are formed.
-    static constexpr uint32_t kBetas = 192 * 1024 - 256 - kRuleBatch * 256;
-    static_assert(kEnd <= kBetas, "the Unified Buffer is too small");
-};
-
 template <typename In, typename T>
-class Parts {
+class Parts : private ChunkMatrices<T> {
   public:
     __aicore__ inline Parts(const RuleTask& task, GM_ADDR q, GM_ADDR k, GM_ADDR v, GM_ADDR g,
                             GM_ADDR beta, GM_ADDR initial_state, GM_ADDR chunk_states,
                             GM_ADDR workspace, const RuleWorkspace& places)
-        : task_(task),
+        : ChunkMatrices<T>(task, g, beta, workspace),
           places_(places),
           parts_{task.key_size, task.value_tile},
-          g_(g, task.g_dtype, task.g),
-          beta_(beta, task.beta_dtype, task.beta),
-          decays_(Ub<float>(Buffers::kDecays, Decays::kFloats)),
           workspace_(workspace) {
         q_.SetGlobalBuffer((__gm__ In*)q);
         k_.SetGlobalBuffer((__gm__ In*)k);
         v_.SetGlobalBuffer((__gm__ In*)v);
         initial_.SetGlobalBuffer((__gm__ float*)initial_state);
         states_.SetGlobalBuffer((__gm__ float*)chunk_states);
-        products_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kProducts));
-        a_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kA));
-        rest_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kRest));
     }
 
     // Of the chunks that are this vector core's: `owned` has a bit for each.
     __aicore__ inline void Form(const RuleBatch& batch, int32_t number, uint32_t owned) {
-        Prepare();
+        Base::Prepare();
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven);
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kGiven);
         for (int32_t s = 0; s < 2; ++s) {
@@ -84,70 +56,33 @@ class Parts {
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kGiven);
     }
 
-    // Beta of chunk i of the batch.
-    __aicore__ inline static Floats Beta(int32_t i) {
-        return Ub<float>(PartBuffers::kBetas + i * 256, kRuleChunk);
-    }
-
   private:
-    using Buffers = PartBuffers;
-    // Events: products and gates in, A and P out; slices; tiles of a state.
-    static constexpr int32_t kGiven = 0, kSlice = 1, kState = 3;
-    enum Row { kC, kKeyNorm, kQueryNorm, kFactor, kScratch, kOne, kSixteen };
-    enum SpreadOf { kBetaSpread, kQuery, kKey, kLast };
-
-    __aicore__ inline static Floats RowOf(int32_t which) {
-        return Ub<float>(Buffers::kRows + which * 256, kRuleChunk);
-    }
-    __aicore__ inline static Floats SpreadFor(int32_t which) {
-        return Ub<float>(Buffers::kSpreads + which * kSpread * 4, kSpread);
-    }
-    __aicore__ inline static Floats ProductOf(int32_t which) {
-        return Ub<float>(Buffers::kProducts + which * kSquare * 4, kSquare);
-    }
-    __aicore__ inline static Floats Between() { return Ub<float>(Buffers::kBetween, kSquare); }
-    __aicore__ inline static AscendC::LocalTensor<uint16_t> Words(uint32_t offset, int32_t count) {
-        return Ub<uint16_t>(offset, count);
-    }
+    using Base = ChunkMatrices<T>;
+    using Base::kGiven;
+    using typename Base::Buffers;
+    // Events: slices; tiles of a state.
+    static constexpr int32_t kSlice = 1, kState = 3;
+    using Base::kBetaSpread, Base::kQuery, Base::kKey, Base::kLast;
+    using Base::kC, Base::kKeyNorm, Base::kQueryNorm, Base::kFactor, Base::kScratch, Base::kOne,
+        Base::kSixteen;
+    using Base::RowOf, Base::SpreadFor, Base::ProductOf, Base::Between, Base::Numbers, Base::Words;
+    using Base::task_, Base::decays_;
     template <typename U>
     __aicore__ inline static AscendC::LocalTensor<U> Out(int32_t which) {
-        return Ub<U>(Buffers::kOut + which * kSquare * 2, kSquare);
-    }
-
-    __aicore__ inline void Prepare() const {
-        const auto strict = Words(Buffers::kStrict, kSquare);
-        const auto lower = Words(Buffers::kLower, kSquare);
-        const auto diagonal = Words(Buffers::kDiagonal, 256);
-        AscendC::Duplicate<uint16_t>(Words(Buffers::kStrict, 2 * kSquare + 256), 0,
-                                     2 * kSquare + 256);
-        AscendC::CreateVecIndex(Ub<int32_t>(Buffers::kOffsets, kRuleChunk), 0, kRuleChunk);
-        AscendC::Duplicate<float>(RowOf(kOne), 1.0f, kRuleChunk);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Muls(Ub<int32_t>(Buffers::kOffsets, kRuleChunk),
-                      Ub<int32_t>(Buffers::kOffsets, kRuleChunk), (kRuleChunk + 1) * 4, kRuleChunk);
-        for (int32_t r = 0; r < kRuleChunk; ++r) {
-            if (r > 0) {
-                AscendC::Duplicate<uint16_t>(strict[r * kRuleChunk], 0xFFFF, r);
-            }
-            AscendC::Duplicate<uint16_t>(lower[r * kRuleChunk], 0xFFFF, r + 1);
-        }
-        for (int32_t r = 0; r < 16; ++r) {
-            const uint64_t lane[2] = {uint64_t{1} << r, 0};
-            AscendC::Duplicate<uint16_t>(diagonal[r * 16], 0xFFFF, lane, 1, 1, 8);
-        }
-        AscendC::PipeBarrier<PIPE_V>();
+        return Base::template Out<U>(which);
     }
 
     __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t i, int32_t number) {
-        Arrive(chunk, i);
+        Base::Arrive(chunk, i, Products());
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(kGiven);
-        ReadGates(chunk, i);
+        Base::ReadGates(chunk, i);
         if (task_.normalize != 0) {
-            Normalize();
+            Base::NormalizeKeys();
+            NormalizeQueries();
         }
         FormFactors();
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kGiven);
-        FormA();
+        Base::FormA();
         FormAttention();
         FormDecay();
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven);
@@ -160,44 +95,12 @@ class Parts {
 
     __aicore__ inline int32_t Products() const { return task_.normalize != 0 ? 3 : 2; }
 
-    __aicore__ inline void Arrive(const RuleChunk& chunk, int32_t i) const {
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(kGiven);
-        AscendC::DataCopy(Ub<float>(Buffers::kProducts, RuleWorkspace::kProductsOfChunk),
-                          products_[i * RuleWorkspace::kProductsOfChunk], Products() * kSquare);
-        g_.Load(Words(Buffers::kGates, TokenColumn::kWords), chunk);
-        beta_.Load(Words(Buffers::kGates + TokenColumn::kWords * 2, TokenColumn::kWords), chunk);
-        AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(kGiven);
-    }
-
-    __aicore__ inline void ReadGates(const RuleChunk& chunk, int32_t i) {
-        g_.ToRow(RowOf(kC), Words(Buffers::kGates, TokenColumn::kWords), Between(), chunk.valid);
-        beta_.ToRow(Beta(i), Words(Buffers::kGates + TokenColumn::kWords * 2, TokenColumn::kWords),
-                    Between(), chunk.valid);
-        Spread(SpreadFor(kBetaSpread), Beta(i));
-        decays_.Accumulate(RowOf(kC));
-        decays_.Between(Between(), RowOf(kC));
-    }
-
-    // 1 / |k| and 1 / |q| from the diagonals; K K^T and Q K^T become those of normalised tokens.
-    __aicore__ inline void Normalize() const {
-        InverseNorms(RowOf(kKeyNorm), ProductOf(0));
-        InverseNorms(RowOf(kQueryNorm), ProductOf(2));
-        Spread(SpreadFor(kKey), RowOf(kKeyNorm));
-        ScaleRows(ProductOf(0), SpreadFor(kKey));
-        ScaleColumns(ProductOf(0), RowOf(kKeyNorm));
+    // Q K^T becomes that of normalised tokens.
+    __aicore__ inline void NormalizeQueries() const {
+        Base::InverseNorms(RowOf(kQueryNorm), ProductOf(2));
         Spread(SpreadFor(kQuery), RowOf(kQueryNorm));
         ScaleRows(ProductOf(1), SpreadFor(kQuery));
         ScaleColumns(ProductOf(1), RowOf(kKeyNorm));
-    }
-    __aicore__ inline static void InverseNorms(const Floats& row, const Floats& products) {
-        AscendC::Gather(row, products, Ub<uint32_t>(Buffers::kOffsets, kRuleChunk), 0, kRuleChunk);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Adds(row, row, kNormEpsilon, kRuleChunk);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Sqrt(row, row, kRuleChunk);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Div(row, RowOf(kOne), row, kRuleChunk);
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     // The factors of the rows of q and k.
@@ -217,29 +120,6 @@ class Parts {
         AscendC::Mul(row, row, RowOf(norm), kRuleChunk);
         AscendC::PipeBarrier<PIPE_V>();
         Spread(SpreadFor(which), row);
-    }
-
-    // `rounded` takes x in T, and x what that is more than x.
-    __aicore__ inline static void TakeRounded(const AscendC::LocalTensor<T>& rounded,
-                                              const Floats& x, const Floats& scratch) {
-        AscendC::Cast(rounded, x, AscendC::RoundMode::CAST_RINT, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(scratch, rounded, AscendC::RoundMode::CAST_NONE, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Sub(x, scratch, x, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-    }
-
-    __aicore__ inline void FormA() const {
-        const Floats a = ProductOf(0);
-        AscendC::Mul(a, a, Between(), kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        ScaleRows(a, SpreadFor(kBetaSpread));
-        TakeRounded(Out<T>(0), a, Numbers());
-        AscendC::Cast(Out<T>(1), a, AscendC::RoundMode::CAST_RINT, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        const auto rest = Out<uint16_t>(1);
-        AscendC::And(rest, rest, Words(Buffers::kStrict, kSquare), kSquare);
     }
 
     __aicore__ inline void FormAttention() const {
@@ -287,8 +167,7 @@ class Parts {
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(kGiven);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(kGiven);
         const auto parts = PartsOf(i, number);
-        AscendC::DataCopy(a_[i * kSquare], Out<T>(0), kSquare);
-        AscendC::DataCopy(rest_[i * kSquare], Out<T>(1), kSquare);
+        Base::LeaveA(i);
         AscendC::DataCopy(parts[parts_.Attention()], Out<T>(2), kSquare);
         AscendC::DataCopy(parts[parts_.Decay()], Out<T>(3), 512);
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kGiven);
@@ -322,8 +201,7 @@ class Parts {
         }
     }
 
-    // A slice in float; times its factors, where L was.
-    __aicore__ inline static Floats Numbers() { return Ub<float>(Buffers::kNumbers, kSquare); }
+    // Times its factors, where L was.
     __aicore__ inline static Floats Scaled() { return Between(); }
 
     // 64 rows of some columns as floats, with zeros behind the last token.
@@ -453,15 +331,11 @@ class Parts {
         GiveState(to, rows, columns);
     }
 
-    const RuleTask& task_;
     const RuleWorkspace places_;
     const RuleParts parts_;
-    const TokenColumn g_, beta_;
-    Decays decays_;
     GM_ADDR workspace_;
     AscendC::GlobalTensor<In> q_, k_, v_;
-    AscendC::GlobalTensor<float> initial_, states_, products_;
-    AscendC::GlobalTensor<T> a_, rest_;
+    AscendC::GlobalTensor<float> initial_, states_;
     int32_t taken_ = 0, given_ = 0;  // slices
 };
 

@@ -26,10 +26,11 @@ struct RuleTask {
     int64_t sequences, length;  // length: of each sequence, where they are not packed
     int64_t streams;            // sequences * value_heads * value_tiles
     TokenStrides q, k, v, g, beta;
-    int32_t g_dtype, beta_dtype;
+    int32_t g_dtype, beta_dtype, x_dtype;
     int32_t packed, normalize;
     int32_t initial_state, final_state, chunk_states, x;  // 1: there is such a tensor
     float scale;
+    float gate_unit;  // zero: g is of each token; otherwise the sum within its chunk, in such units
 };
 
 // Of a chunk, in 16-bit words: scaled queries and keys (64, K) each, values (64, V), the attention
@@ -75,6 +76,18 @@ struct RuleWorkspace {
     }
 
     NT_SHARED int64_t StateBytes() const { return int64_t{key_size} * value_tile * 4; }
+};
+
+// The same for the representation alone. What it takes X to: Y, Y', Z, Z' of each chunk.
+struct IntraWorkspace {
+    int32_t leaf;
+
+    static constexpr int64_t kFactors = RuleWorkspace::kParts;
+
+    NT_SHARED int64_t Ring() const { return kFactors + kRuleBatch * int64_t{4} * kSquare * 2; }
+    NT_SHARED int64_t Bytes() const {
+        return (Ring() + 2 * InverseWorkspace(kRuleChunk, leaf) + 511) / 512 * 512;
+    }
 };
 
 }  // namespace neumann_tril

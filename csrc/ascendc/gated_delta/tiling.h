@@ -14,5 +14,6 @@ struct RuleTiling {
 };
 
 RuleTiling Tile(const nt_npu_rule& rule);
+RuleTiling Tile(const nt_npu_intra& intra);
 
 }  // namespace neumann_tril

@@ -30,11 +30,50 @@ __aicore__ inline int64_t StateAt(const RuleTask& task, int64_t number, const Ru
            chunk.tile * task.value_tile;
 }
 
+// A sequence after another: where its tokens are, and how many chunks come before it.
+class SequenceCursor {
+  public:
+    __aicore__ inline SequenceCursor(const RuleTask& task, GM_ADDR bounds) : task_(task) {
+        bounds_.SetGlobalBuffer((__gm__ int64_t*)bounds);
+    }
+
+    __aicore__ inline void Next() {
+        before_ += Chunks();
+        ++number_;
+        begin_ = task_.packed != 0 ? bounds_.GetValue(number_) : 0;
+        end_ = task_.packed != 0 ? bounds_.GetValue(number_ + 1) : task_.length;
+    }
+    __aicore__ inline int64_t Number() const { return number_; }
+    __aicore__ inline int64_t Before() const { return before_; }
+    __aicore__ inline int64_t Chunks() const {
+        return (end_ - begin_ + kRuleChunk - 1) / kRuleChunk;
+    }
+
+    __aicore__ inline RuleChunk Chunk(int64_t index, int32_t value_head, int32_t tile) const {
+        RuleChunk chunk{};
+        chunk.sequence = number_;
+        chunk.batch = task_.packed != 0 ? 0 : number_;
+        chunk.token = begin_ + index * kRuleChunk;
+        chunk.number = before_ + index;
+        chunk.value_head = value_head;
+        chunk.tile = tile;
+        const int64_t left = end_ - chunk.token;
+        chunk.valid = left < kRuleChunk ? static_cast<int32_t>(left) : kRuleChunk;
+        chunk.first = index == 0;
+        chunk.last = left <= kRuleChunk;
+        return chunk;
+    }
+
+  private:
+    const RuleTask& task_;
+    AscendC::GlobalTensor<int64_t> bounds_;
+    int64_t number_ = -1, begin_ = 0, end_ = 0, before_ = 0;
+};
+
 class RuleWalk {
   public:
     __aicore__ inline RuleWalk(const RuleTask& task, GM_ADDR bounds, int64_t core, int64_t cores)
-        : task_(task), stream_(core), cores_(cores) {
-        bounds_.SetGlobalBuffer((__gm__ int64_t*)bounds);
+        : task_(task), sequence_(task, bounds), stream_(core), cores_(cores) {
         Enter();
     }
 
@@ -49,19 +88,9 @@ class RuleWalk {
 
   private:
     __aicore__ inline RuleChunk Next() {
-        RuleChunk chunk{};
-        chunk.sequence = sequence_;
-        chunk.batch = task_.packed != 0 ? 0 : sequence_;
-        chunk.token = begin_ + next_ * kRuleChunk;
-        chunk.number = before_ + next_;
-        const int64_t head = stream_ / task_.value_tiles;
-        chunk.value_head = static_cast<int32_t>(head % task_.value_heads);
-        chunk.tile = static_cast<int32_t>(stream_ % task_.value_tiles);
-        const int64_t left = end_ - chunk.token;
-        chunk.valid = left < kRuleChunk ? static_cast<int32_t>(left) : kRuleChunk;
-        chunk.first = next_ == 0;
-        chunk.last = left <= kRuleChunk;
-        ++next_;
+        const int64_t head = stream_ / task_.value_tiles % task_.value_heads;
+        const RuleChunk chunk = sequence_.Chunk(next_++, static_cast<int32_t>(head),
+                                                static_cast<int32_t>(stream_ % task_.value_tiles));
         if (chunk.last) {
             stream_ += cores_;
             Enter();
@@ -73,30 +102,59 @@ class RuleWalk {
     __aicore__ inline void Enter() {
         next_ = 0;
         for (; stream_ < task_.streams; stream_ += cores_) {
-            const int64_t sequence = stream_ / task_.value_tiles / task_.value_heads;
-            while (sequence_ < sequence) {
-                before_ += Chunks();
-                Locate(++sequence_);
+            while (sequence_.Number() < stream_ / task_.value_tiles / task_.value_heads) {
+                sequence_.Next();
             }
-            if (end_ > begin_) {
+            if (sequence_.Chunks() > 0) {
                 return;
             }
         }
     }
-    __aicore__ inline int64_t Chunks() const {
-        return (end_ - begin_ + kRuleChunk - 1) / kRuleChunk;
+
+    const RuleTask& task_;
+    SequenceCursor sequence_;
+    int64_t stream_;
+    const int64_t cores_;
+    int64_t next_ = 0;  // chunk of the stream
+    int32_t most_ = kFirstRuleBatch;
+};
+
+// Every chunk of every value head by itself, the heads of a chunk one after another: core c of n
+// takes number c, c + n, c + 2 n ...
+class ChunkWalk {
+  public:
+    __aicore__ inline ChunkWalk(const RuleTask& task, GM_ADDR bounds, int64_t core, int64_t cores)
+        : task_(task), sequence_(task, bounds), number_(core), cores_(cores) {}
+
+    // The next chunks; none after the last.
+    __aicore__ inline void Take(RuleBatch& batch) {
+        batch.count = 0;
+        while (batch.count < most_ && Enter()) {
+            batch.of[batch.count++] =
+                sequence_.Chunk(number_ / task_.value_heads - sequence_.Before(),
+                                static_cast<int32_t>(number_ % task_.value_heads), 0);
+            number_ += cores_;
+        }
+        most_ = kRuleBatch;
     }
-    __aicore__ inline void Locate(int64_t sequence) {
-        begin_ = task_.packed != 0 ? bounds_.GetValue(sequence) : 0;
-        end_ = task_.packed != 0 ? bounds_.GetValue(sequence + 1) : task_.length;
+
+  private:
+    // The sequence of number_; whether there is one.
+    __aicore__ inline bool Enter() {
+        const int64_t chunk = number_ / task_.value_heads;
+        while (sequence_.Number() < 0 || chunk >= sequence_.Before() + sequence_.Chunks()) {
+            if (sequence_.Number() + 1 == task_.sequences) {
+                return false;
+            }
+            sequence_.Next();
+        }
+        return true;
     }
 
     const RuleTask& task_;
-    AscendC::GlobalTensor<int64_t> bounds_;
-    int64_t stream_;
+    SequenceCursor sequence_;
+    int64_t number_;
     const int64_t cores_;
-    int64_t sequence_ = -1, begin_ = 0, end_ = 0, before_ = 0;
-    int64_t next_ = 0;  // chunk of the stream
     int32_t most_ = kFirstRuleBatch;
 };
 

@@ -119,7 +119,7 @@ class EmulatorBackend(NpuKernels):
         emulator.launch(problem, work, chunks_of(problem))
 
     def launch_rule(self, tensors: RuleTensors, work: RuleWork) -> None:
-        emulator.gated_delta_rule(tensors, work)
+        emulator.gated_delta(tensors, work)
 
 
 class NpuBackend(NpuKernels):

@@ -239,3 +239,65 @@ def inverse_norms(products: Tensor) -> Tensor:
     """1 / |x_i| from the products of all x_i with each other."""
     squares = fl(products.diagonal(dim1=-2, dim2=-1) + fl(torch.tensor(NORM_EPSILON).double()))
     return fl(1 / fl(squares.sqrt()))
+
+
+class Representation(NamedTuple):
+    """What chunks write into the state: w (B, T, HV, K), u (B, T, HV, V) in k's dtype, and
+    X = (I + A)^-1, (B, T, HV, 64) in float32."""
+
+    w: Tensor
+    u: Tensor
+    x: Tensor
+
+
+@own_context
+def chunk_representation(
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    *,
+    cu_seqlens: Tensor | None = None,
+    plan: str | Plan = "exact",
+    compute_dtype: torch.dtype = torch.float16,
+    gate_unit: float = 0.0,
+) -> Representation:
+    """``w = X (beta G k)`` and ``u = X (beta v)`` with the roundings of the kernel ``RunIntra``.
+
+    A, A' and X as above; with T' the rounding to k's dtype, ``Y = T'(X_ij beta_j)``, ``Y'`` its
+    rest, ``Z = T'(fl(fl(X_ij beta_j) G_j))``, ``Z'`` its rest: ``u = fl(fl(Y v) + Y' v)`` and
+    ``w = fl(fl(Z k) + Z' k)``.
+
+    Args:
+        gate_unit: 0 if g is of each token; otherwise g is its sum within the chunk, in such units.
+    """
+    x = check(k, k, v, g, beta, None, None, cu_seqlens)
+    steps = _Steps(compute_dtype, plan_for(CHUNK, plan, compute_dtype), 1.0, False)
+    outer = _Steps(k.dtype, steps.plan, 1.0, False)
+    keys = x.k.double().repeat_interleave(v.shape[2] // k.shape[2], 2)
+    values, gates, strengths = (y.double() for y in (x.v, x.g, x.beta))
+    bounds = [0, k.shape[1]] if x.bounds is None else x.bounds
+    w, u = torch.zeros_like(keys), torch.zeros_like(values)
+    solved = torch.zeros(*beta.shape, CHUNK, dtype=torch.float64)
+    for begin, end in itertools.pairwise(bounds):
+        for first in range(begin, end, CHUNK):
+            rows = slice(first, min(first + CHUNK, end))
+            missing = CHUNK - (rows.stop - rows.start)
+            key, value = (
+                pad(y[:, rows].transpose(1, 2), (0, 0, 0, missing)) for y in (keys, values)
+            )
+            gate, strength = (
+                pad(y[:, rows].transpose(1, 2), (0, missing)) for y in (gates, strengths)
+            )
+            c = fl(gate * fl(torch.tensor(gate_unit).double())) if gate_unit else None
+            c = steps.cumulate(gate) if c is None else c
+            decay = exp((fl(c[..., :, None] - c[..., None, :])).clamp(max=0))
+            a = fl(fl(fl(key @ key.mT) * decay) * strength[..., None]).tril(-1)
+            inverse = steps.inverse(*steps.parts(a))
+            scaled = fl(inverse * strength[..., None, :])
+            for y, tokens, out in ((scaled, value, u), (fl(scaled * exp(c)[..., None, :]), key, w)):
+                rounded, rest = outer.parts(y)
+                found = fl(fl(rounded @ tokens) + rest @ tokens).transpose(1, 2)
+                out[:, rows] = found[:, : rows.stop - rows.start]
+            solved[:, rows] = inverse.transpose(1, 2)[:, : rows.stop - rows.start]
+    return Representation(w.to(k.dtype), u.to(k.dtype), solved.float())

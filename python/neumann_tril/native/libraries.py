@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import BackendError
-from .structures import Chunks, Inversion, PlanStruct, QuantizedInversion, QuantStruct, Rule
+from .structures import Chunks, Intra, Inversion, PlanStruct, QuantizedInversion, QuantStruct, Rule
 
 VERSION = 1
 """Of the C interface."""
@@ -36,7 +36,7 @@ _CPU: Functions = {
 }
 _NPU: Functions = {
     name: signature
-    for structure in (Inversion, QuantizedInversion, Rule)
+    for structure in (Inversion, QuantizedInversion, Rule, Intra)
     for name, signature in (
         (structure.entry.refusal, (_TEXT, (ctypes.POINTER(structure),))),
         (structure.entry.workspace_bytes, (_LONG, (ctypes.POINTER(structure),))),

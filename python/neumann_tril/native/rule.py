@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,9 +13,10 @@ from ..plan import Plan
 from .launches import Kernels, Launch
 from .structures import (
     DTYPE_CODES,
+    NONE_CODE,
+    Intra,
     PlanStruct,
     Rule,
-    RuleAddresses,
     TokenNumbers,
     TokenStrides,
 )
@@ -86,28 +88,93 @@ class RuleTensors:
             scale=work.scale,
             cube_cores=cube_cores,
         )
-        for name, _ in RuleAddresses._fields_:
-            if name != "workspace":
-                tensor = getattr(self, name)
-                setattr(rule.tensors, name, None if tensor is None else tensor.data_ptr())
+        _point(rule.tensors, self)
         return rule
 
 
-def refusal(kernels: Kernels, rule: Rule) -> str | None:
-    """Why the kernel does not take such a call; None if it does. Pointers are not looked at."""
-    reason = getattr(kernels.library, rule.entry.refusal)(rule)
+class IntraWork(NamedTuple):
+    """What a call of the representation asks for, beside its tensors."""
+
+    plan: Plan
+    compute_dtype: torch.dtype
+    """Of the operands of the inverse."""
+    gate_unit: float
+    """0: g is of each token; otherwise it is the sum within its chunk, in such units."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntraTensors:
+    """The tensors of a call, as those of the rule: w (B, T, HV, K) and u (B, T, HV, V) in k's
+    dtype, x (B, T, HV, 64) in that or float32."""
+
+    k: Tensor
+    v: Tensor
+    g: Tensor | None
+    beta: Tensor
+    bounds: Tensor | None
+    w: Tensor
+    u: Tensor
+    x: Tensor | None
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        return [y for y in (self.k, self.v, self.g, self.beta, self.bounds) if y is not None]
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        return [y for y in (self.w, self.u, self.x) if y is not None]
+
+    def structure(self, work: IntraWork, cube_cores: int) -> Intra:
+        """The argument of the C functions, with all pointers but the workspace's."""
+        batch, length, heads, key_size = self.k.shape
+        intra = Intra(
+            plan=PlanStruct.of(work.plan),
+            dtype=DTYPE_CODES[self.k.dtype],
+            compute_dtype=DTYPE_CODES[work.compute_dtype],
+            heads=heads,
+            value_heads=self.v.shape[2],
+            key_size=key_size,
+            value_size=self.v.shape[3],
+            sequences=batch if self.bounds is None else len(self.bounds) - 1,
+            length=length,
+            k=TokenStrides.of(self.k),
+            v=TokenStrides.of(self.v),
+            g=TokenNumbers.of(self.g),
+            beta=TokenNumbers.of(self.beta),
+            packed=self.bounds is not None,
+            x_dtype=NONE_CODE if self.x is None else DTYPE_CODES[self.x.dtype],
+            gate_unit=work.gate_unit,
+            cube_cores=cube_cores,
+        )
+        _point(intra.tensors, self)
+        return intra
+
+
+def _point(addresses: ctypes.Structure, tensors: RuleTensors | IntraTensors) -> None:
+    """The addresses of the tensors, but for the workspace's."""
+    for field in addresses._fields_:
+        if field[0] != "workspace":
+            tensor = getattr(tensors, field[0])
+            setattr(addresses, field[0], None if tensor is None else tensor.data_ptr())
+
+
+def refusal(kernels: Kernels, call: Rule | Intra) -> str | None:
+    """Why the kernels do not take such a call; None if they do. Pointers are not looked at."""
+    reason = getattr(kernels.library, call.entry.refusal)(call)
     return None if reason is None else str(reason.decode())
 
 
-def launch_of(kernels: Kernels, tensors: RuleTensors, work: RuleWork) -> Launch:
+def launch_of(
+    kernels: Kernels, tensors: RuleTensors | IntraTensors, work: RuleWork | IntraWork
+) -> Launch:
     """The launch, but for the address of its workspace.
 
     Raises:
         ValueError: the kernel refuses it; the text says why.
     """
-    rule = tensors.structure(work, kernels.cube_cores)
-    reason = refusal(kernels, rule)
+    call = tensors.structure(work, kernels.cube_cores)  # type: ignore[arg-type]
+    reason = refusal(kernels, call)
     if reason is not None:
         raise ValueError(reason)
-    size = getattr(kernels.library, rule.entry.workspace_bytes)(rule)
-    return Launch(getattr(kernels.library, rule.entry.launch), rule, size)
+    size = getattr(kernels.library, call.entry.workspace_bytes)(call)
+    return Launch(getattr(kernels.library, call.entry.launch), call, size)

@@ -190,6 +190,43 @@ class Rule(ctypes.Structure):
     ]
 
 
+class IntraAddresses(ctypes.Structure):
+    """``nt_npu_intra_tensors``."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("k", "v", "g", "beta", "bounds", "w", "u", "x", "workspace")
+    ]
+
+
+class Intra(ctypes.Structure):
+    """``nt_npu_intra``."""
+
+    entry: ClassVar = Entry(
+        "nt_npu_intra_refusal", "nt_npu_intra_workspace_bytes", "nt_npu_gated_delta_intra"
+    )
+    _fields_ = [
+        ("plan", PlanStruct),
+        ("dtype", ctypes.c_int32),
+        ("compute_dtype", ctypes.c_int32),
+        ("heads", ctypes.c_int32),
+        ("value_heads", ctypes.c_int32),
+        ("key_size", ctypes.c_int32),
+        ("value_size", ctypes.c_int32),
+        ("sequences", ctypes.c_int64),
+        ("length", ctypes.c_int64),
+        ("k", TokenStrides),
+        ("v", TokenStrides),
+        ("g", TokenNumbers),
+        ("beta", TokenNumbers),
+        ("packed", ctypes.c_int32),
+        ("x_dtype", ctypes.c_int32),
+        ("gate_unit", ctypes.c_float),
+        ("cube_cores", ctypes.c_int32),
+        ("tensors", IntraAddresses),
+    ]
+
+
 @lru_cache(maxsize=1024)
 def constant_rows(qplan: QuantPlan) -> np.ndarray:
     """The constants as the kernels take them; a single zero where scales are dynamic.
