@@ -137,7 +137,7 @@ class Call:
         )
         plan = plan_for(CHUNK, self.plan, self.compute)
         work = RuleWork(plan, self.compute, self.scale, self.normalize)
-        report = emulator.gated_delta_rule(tensors, work, arch, cores)
+        report = emulator.gated_delta(tensors, work, arch, cores)
         return replace(made, report=report)
 
     def check(
