@@ -164,8 +164,7 @@ def _report(arch: int) -> Report:
 
 
 def sync_sites(arch: int = 2201) -> list[dict[str, Any]]:
-    """The synchronisation calls that the last launch executed: kind, file, line, count, and the id
-    of the flag (-1 of a barrier)."""
+    """The synchronisation calls that the last launch executed: kind, file, line, count."""
     sites: list[dict[str, Any]] = json.loads(library(arch).emulator_report_sync_sites())
     return sites
 

@@ -47,16 +47,15 @@ struct Options {
     // torch_npu on these chips), or replaced by the largest number and zero.
     bool saturate = false;
     std::string trace_path;  // Chrome trace is written here
-    // Synchronisation calls that do nothing, for mutation tests: "file:line", "kind@file:line" or
-    // "file:line#id", of one flag only, separated by commas; the file is compared by its end.
+    // Synchronisation calls that do nothing, for mutation tests: "file:line" or "kind@file:line",
+    // separated by commas; the file is compared by its end.
     std::string disable_sync;
 };
 
-// One place in the sources that synchronises, and the flag.
+// One place in the sources that synchronises.
 struct SyncSite {
     const char* kind;
     Site site;
-    int id;  // of the flag; -1: a barrier
     uint64_t count;
     bool disabled;
 };
@@ -172,7 +171,7 @@ class Machine {
     GlobalMemory& global(const void* address, Site site);
     uint32_t intern(const char* name, Site site);
     // Notes that a synchronisation call is executed; false when the options disable it.
-    bool sync_enabled(const char* kind, Site site, int id = -1);
+    bool sync_enabled(const char* kind, Site site);
     const SiteEntry& site(uint32_t index) const { return trace_.sites[index]; }
     std::mt19937_64& perturbation() { return perturbation_; }
     Report& report() { return report_; }
@@ -204,7 +203,7 @@ class Machine {
     std::map<std::array<int, 3>, std::map<int, std::deque<Core::Arrival>>> arrivals_;
     std::map<int, std::map<int, Core::Arrival>> sync_all_;  // by kind, by core
     std::unordered_map<uint64_t, uint32_t> site_index_;
-    std::map<std::pair<uint32_t, int>, size_t> sync_index_;  // by interned site and id
+    std::unordered_map<uint32_t, size_t> sync_index_;  // by interned site
     LaunchTrace trace_;
     std::mt19937_64 schedule_, perturbation_;
     Report report_;

@@ -63,8 +63,8 @@ std::string Report::sync_json() const {
     for (const SyncSite& place : sync_sites) {
         out += (out.size() > 1 ? ", " : "") +
                format_text("{\"kind\": \"%s\", \"file\": ", place.kind) + quoted(place.site.file) +
-               format_text(", \"line\": %u, \"id\": %d, \"count\": %llu}", place.site.line,
-                           place.id, static_cast<unsigned long long>(place.count));
+               format_text(", \"line\": %u, \"count\": %llu}", place.site.line,
+                           static_cast<unsigned long long>(place.count));
     }
     return out + "]";
 }

@@ -15,7 +15,7 @@ static void check_event_id(int id, const char* name, Site site) {
 }
 
 void Core::set_flag(pipe_t from, pipe_t to, int id, Site site) {
-    if (!machine.sync_enabled("SetFlag", site, id)) return;
+    if (!machine.sync_enabled("SetFlag", site)) return;
     check_event_id(id, "SetFlag", site);
     maybe_yield();
     issue_order(from);
@@ -45,7 +45,7 @@ void Core::set_flag(pipe_t from, pipe_t to, int id, Site site) {
 }
 
 void Core::wait_flag(pipe_t from, pipe_t to, int id, Site site) {
-    if (!machine.sync_enabled("WaitFlag", site, id)) return;
+    if (!machine.sync_enabled("WaitFlag", site)) return;
     check_event_id(id, "WaitFlag", site);
     maybe_yield();
     issue_order(to);
@@ -84,11 +84,8 @@ void Core::barrier_all(Site site) {
     record(EventKind::Barrier, PIPE_ALL, "PipeBarrier", site);
 }
 
-// "file:line", the file by its end; perhaps "kind@" before it and "#id" behind.
-static bool names(std::string entry, const char* kind, Site site, int id) {
-    const size_t hash = entry.find('#');
-    if (hash != std::string::npos && entry.substr(hash + 1) != std::to_string(id)) return false;
-    entry.resize(std::min(hash, entry.size()));
+// "kind@file:line" or "file:line", the file by its end.
+static bool names(const std::string& entry, const char* kind, Site site) {
     const size_t at = entry.find('@');
     if (at != std::string::npos && entry.compare(0, at, kind) != 0) return false;
     const std::string wanted = at == std::string::npos ? entry : entry.substr(at + 1);
@@ -97,18 +94,17 @@ static bool names(std::string entry, const char* kind, Site site, int id) {
            text.compare(text.size() - wanted.size(), wanted.size(), wanted) == 0;
 }
 
-bool Machine::sync_enabled(const char* kind, Site site, int id) {
-    const auto [entry, fresh] =
-        sync_index_.emplace(std::pair{intern(kind, site), id}, report_.sync_sites.size());
+bool Machine::sync_enabled(const char* kind, Site site) {
+    const auto [entry, fresh] = sync_index_.emplace(intern(kind, site), report_.sync_sites.size());
     if (fresh) {
         bool disabled = false;
         const std::string& list = options_.disable_sync;
         for (size_t begin = 0; begin < list.size();) {
             const size_t end = std::min(list.find(',', begin), list.size());
-            disabled |= names(list.substr(begin, end - begin), kind, site, id);
+            disabled |= names(list.substr(begin, end - begin), kind, site);
             begin = end + 1;
         }
-        report_.sync_sites.push_back({kind, site, id, 0, disabled});
+        report_.sync_sites.push_back({kind, site, 0, disabled});
     }
     SyncSite& place = report_.sync_sites[entry->second];
     ++place.count;
@@ -162,7 +158,7 @@ void Machine::deliver(Core& target, int id, std::vector<Core::Arrival> ticket, S
 }
 
 void Core::cross_set(int mode, pipe_t pipe, int id, Site site) {
-    if (!machine.sync_enabled("CrossCoreSetFlag", site, id)) return;
+    if (!machine.sync_enabled("CrossCoreSetFlag", site)) return;
     maybe_yield();
     if (pipe == PIPE_ALL || (pipe == PIPE_S && mode != 4)) {
         fail(site, "CrossCoreSetFlag: PIPE_%s is not accepted", pipe_name(pipe));
@@ -241,7 +237,7 @@ void Core::learn(const std::vector<Arrival>& arrivals, pipe_t pipe) {
 }
 
 void Core::cross_wait(int mode, pipe_t pipe, int id, Site site) {
-    if (!machine.sync_enabled("CrossCoreWaitFlag", site, id)) return;
+    if (!machine.sync_enabled("CrossCoreWaitFlag", site)) return;
     maybe_yield();
     if (pipe == PIPE_ALL) pipe = PIPE_S;
     // On dav-2201 the template arguments are for compatibility only: the wait blocks the core.

@@ -215,10 +215,6 @@ void launches() {
     EXPECT("race: Fixpipe", run_kernel(kernel, {1, 0}, 1, options));
     options.disable_sync = "SetFlag@checks.cpp:" + std::to_string(line);
     EXPECT("deadlock: WaitFlag", run_kernel(kernel, {1, 0}, 1, options));
-    options.disable_sync = "checks.cpp:" + std::to_string(line) + "#0";
-    EXPECT("deadlock: WaitFlag", run_kernel(kernel, {1, 0}, 1, options));
-    options.disable_sync = "checks.cpp:" + std::to_string(line) + "#1";
-    EXPECT("", run_kernel(kernel, {1, 0}, 1, options));
 }
 
 }  // namespace
