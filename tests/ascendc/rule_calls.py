@@ -1,4 +1,4 @@
-"""Calls of the chunk rule for the tests of its kernel: tokens, the emulated kernel, what it owes."""
+"""Calls of the chunk rule for tests of its kernel: tokens, the emulated kernel, what it owes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from neumann_tril import emulator
 from neumann_tril.gdn import steps
-from neumann_tril.native.rule import RuleTensors, RuleWork
+from neumann_tril.native.rule import IntraTensors, IntraWork, RuleTensors, RuleWork
 from neumann_tril.plan import Plan, plan_for
 
 F16, BF16, F32 = torch.float16, torch.bfloat16, torch.float32
@@ -171,3 +171,21 @@ def check_bits(name: str, made: Tensor, owed: Tensor) -> None:
             f"{name}: {len(where)} of {made.numel()} differ, first at {first}: "
             f"{made[first].item()!r}, owed {owed[first].item()!r}"
         )
+
+
+def with_initial(call: Call, seed: int = 9) -> Call:
+    """With a state before each sequence."""
+    generator = torch.Generator().manual_seed(seed)
+    state = torch.randn(len(call.spans), *call.state_shape, generator=generator)
+    return replace(call, initial=state)
+
+
+def represent(tokens: Tokens, x_dtype: torch.dtype | None) -> emulator.Report:
+    """The kernel of the representation alone, on one core."""
+    shape = tokens.v.shape
+    w = poisoned(*shape[:3], tokens.k.shape[3], dtype=tokens.k.dtype)
+    u = poisoned(*shape, dtype=tokens.k.dtype)
+    x = None if x_dtype is None else poisoned(*shape[:3], CHUNK, dtype=x_dtype)
+    tensors = IntraTensors(tokens.k, tokens.v, tokens.g, tokens.beta, None, w, u, x)
+    work = IntraWork(plan_for(CHUNK, "exact", F16), F16, 0.0)
+    return emulator.gated_delta(tensors, work, cube_cores=1)

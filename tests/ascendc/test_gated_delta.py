@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ascendc.rule_calls import BF16, CHUNK, F16, F32, Call, Tokens, draw
-from helpers import needs_emulator
 
+from ascendc.rule_calls import BF16, CHUNK, F16, F32, Call, Tokens, draw, with_initial
+from helpers import needs_emulator
 from neumann_tril import emulator, testing
 from neumann_tril.plan import Plan
 
@@ -17,19 +17,12 @@ pytestmark = needs_emulator
 every_architecture = pytest.mark.parametrize("arch", emulator.ARCHITECTURES)
 
 
-def initial(call: Call, seed: int = 9) -> Call:
-    """With a state before each sequence."""
-    generator = torch.Generator().manual_seed(seed)
-    state = torch.randn(len(call.spans), *call.state_shape, generator=generator)
-    return replace(call, initial=state)
-
-
 @every_architecture
 @pytest.mark.parametrize("dtype, compute", ((F16, F16), (BF16, F16), (BF16, BF16)))
 @pytest.mark.parametrize("normalize", (False, True))
 def test_dtypes(dtype, compute, normalize, arch):
     tokens = draw(150, (2, 4), (128, 128), dtype=dtype, unit=not normalize)
-    initial(Call(tokens, compute=compute, normalize=normalize)).check(arch=arch)
+    with_initial(Call(tokens, compute=compute, normalize=normalize)).check(arch=arch)
 
 
 @every_architecture
@@ -37,7 +30,7 @@ def test_dtypes(dtype, compute, normalize, arch):
 def test_tails(first, arch):
     for length in range(first, first + 16):
         Call(draw(length, sizes=(16, 32))).check(arch=arch)
-    initial(Call(draw(CHUNK + first, sizes=(32, 16)))).check(arch=arch)
+    with_initial(Call(draw(CHUNK + first, sizes=(32, 16)))).check(arch=arch)
 
 
 SIZES = [(16, 16), (16, 256), (32, 144), (48, 80), (64, 64), (80, 144), (96, 192), (112, 128)]
@@ -50,7 +43,7 @@ def test_sizes(sizes, arch):
     call = Call(draw(2 * CHUNK + 9, (1, 2), sizes))
     call.check(arch=arch)
     normal = replace(call, tokens=draw(CHUNK + 7, (1, 2), sizes, unit=False), normalize=True)
-    initial(normal).check(arch=arch, cores=1)
+    with_initial(normal).check(arch=arch, cores=1)
 
 
 @pytest.mark.parametrize("heads", ((1, 1), (1, 6), (3, 3), (2, 10), (7, 7)), ids=str)
@@ -74,14 +67,14 @@ def test_packed_sequences(bounds, cores, arch):
     """Rows of no sequence and states of empty ones are left alone."""
     call = Call(draw(200, (1, 2)), bounds=bounds)
     call.check(arch=arch, cores=cores)
-    initial(call).check(arch=arch, cores=cores)
+    with_initial(call).check(arch=arch, cores=cores)
 
 
 @every_architecture
 @pytest.mark.parametrize("cores", (1, 2, 3))
 def test_many_streams_on_a_core(cores, arch):
     """Streams begin and end inside of batches of 8, then of 12 chunks."""
-    initial(Call(draw(100, (1, 5), B=3))).check(arch=arch, cores=cores)
+    with_initial(Call(draw(100, (1, 5), B=3))).check(arch=arch, cores=cores)
     Call(draw(1, (1, 33))).check(arch=arch, cores=cores)
 
 
@@ -89,7 +82,7 @@ def test_many_streams_on_a_core(cores, arch):
 @pytest.mark.parametrize("chunks", (8, 9, 20, 31))
 def test_many_chunks_on_a_core(chunks, arch):
     """Batches that are full, and one chunk more."""
-    initial(Call(draw(chunks * CHUNK - 3, sizes=(16, 16)))).check(arch=arch, cores=1)
+    with_initial(Call(draw(chunks * CHUNK - 3, sizes=(16, 16)))).check(arch=arch, cores=1)
 
 
 @pytest.mark.parametrize("other", ((), ("final_state",), ("chunk_states",), ("x",)), ids=str)
@@ -98,7 +91,7 @@ def test_outputs_that_are_not_wanted(other, sizes):
     outputs = ("o", *other)
     call = Call(draw(2 * CHUNK + 5, (1, 2), sizes), bounds=[0, 100, 133])
     call.check(outputs)
-    initial(call).check(outputs, cores=1)
+    with_initial(call).check(outputs, cores=1)
 
 
 @every_architecture
@@ -204,7 +197,7 @@ def test_decay(decay, arch):
     y = draw(150, (1, 2))
     some = torch.rand(y.g.shape, generator=torch.Generator().manual_seed(4)) < 0.2
     for g in (torch.where(some, -decay, y.g), torch.full_like(y.g, -decay)):
-        call = initial(Call(replace(y, g=g)))
+        call = with_initial(Call(replace(y, g=g)))
         call.check(arch=arch)
         assert call.owed.o.isfinite().all() and call.owed.final_state.isfinite().all()
 
@@ -222,7 +215,7 @@ def test_zero_tokens_are_normalised():
 
 
 def test_schedules_do_not_matter():
-    call = initial(Call(draw(5 * CHUNK + 3, (1, 3)), bounds=[0, 65, 65, 300]))
+    call = with_initial(Call(draw(5 * CHUNK + 3, (1, 3)), bounds=[0, 65, 65, 300]))
     for seed in (1, 2, 3, 4):
         with emulator.options(schedule_seed=seed):
             call.check(cores=2)
