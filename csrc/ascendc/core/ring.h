@@ -15,17 +15,19 @@ namespace neumann_tril {
 constexpr int32_t kReady = 8;  // vector cores to cube: a batch is in the workspace
 constexpr int32_t kFree = 9;   // cube to vector cores: a batch has been read
 
-// Which part of a launch's units is a core's: that of core `block` of `blocks`.
+// Which part of a launch's units is a core's: that of core `block` of `blocks`. Its workspace holds
+// `held` batches.
 struct Share {
     int64_t block, blocks;
+    int32_t held;
 };
 
 class Ring {
   public:
-    // `round_units` units in a round, `held` batches in the workspace.
-    __aicore__ inline Ring(int64_t units, const Share& share, int32_t round_units, int32_t held)
+    // `round_units` units in a round.
+    __aicore__ inline Ring(int64_t units, const Share& share, int32_t round_units)
         : round_units_(round_units),
-          held_(held),
+          held_(share.held),
           first_(units * share.block / share.blocks),
           count_(static_cast<int32_t>(units * (share.block + 1) / share.blocks - first_)) {}
 

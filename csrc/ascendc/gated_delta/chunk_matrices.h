@@ -21,15 +21,16 @@ struct PartBuffers {
     static constexpr uint32_t kSpreads = kGates + 2 * TokenColumn::kWords * 2;
     static constexpr uint32_t kDecays = kSpreads + 4 * kSpread * 4;
     static constexpr uint32_t kProducts = kDecays + Decays::kFloats * 4;
-    static constexpr uint32_t kBetween = kProducts + RuleWorkspace::kProductsOfChunk * 4;
+    static constexpr uint32_t kBetween = kProducts + BatchWorkspace::kProductsOfChunk * 4;
     static constexpr uint32_t kOut = kBetween + kSquare * 4;            // A, -A', P, decay
     static constexpr uint32_t kTokens = kOut + 3 * kSquare * 2 + 1024;  // two slices
     static constexpr uint32_t kSlices = kTokens + 2 * kSquare * 2;      // two that leave
     static constexpr uint32_t kNumbers = kSlices + 2 * kSquare * 2;     // a slice, in float
     static constexpr uint32_t kEnd = kNumbers + kSquare * 4;
-    // Beta and G_i of the chunks of a batch live until its writers are formed.
-    static constexpr uint32_t kBetas = 192 * 1024 - 256 - kRuleBatch * 256;
-    static constexpr uint32_t kStarts = kBetas - kRuleBatch * 256;
+    // Beta and G_i of the chunks of two batches live until their factors are formed.
+    static constexpr uint32_t kRowsOfBatches = 2 * kRuleBatch * 256;
+    static constexpr uint32_t kBetas = 192 * 1024 - 256 - kRowsOfBatches;
+    static constexpr uint32_t kStarts = kBetas - kRowsOfBatches;
     static_assert(kEnd <= kStarts, "the Unified Buffer is too small");
 };
 
@@ -41,18 +42,17 @@ class ChunkMatrices {
         : task_(task),
           g_(g, task.g_dtype, task.g),
           beta_(beta, task.beta_dtype, task.beta),
-          decays_(Ub<float>(Buffers::kDecays, Decays::kFloats)) {
-        products_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kProducts));
-        a_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kA));
-        rest_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kRest));
+          decays_(Ub<float>(Buffers::kDecays, Decays::kFloats)),
+          workspace_(workspace) {
+        a_.SetGlobalBuffer((__gm__ T*)(workspace + BatchWorkspace::kA));
     }
 
-    // Beta and G_i of chunk i of the batch.
-    __aicore__ inline static Floats Beta(int32_t i) {
-        return Ub<float>(PartBuffers::kBetas + i * 256, kRuleChunk);
+    // Beta and G_i of chunk i of a batch.
+    __aicore__ inline static Floats Beta(int32_t number, int32_t i) {
+        return Ub<float>(PartBuffers::kBetas + (number % 2 * kRuleBatch + i) * 256, kRuleChunk);
     }
-    __aicore__ inline static Floats Start(int32_t i) {
-        return Ub<float>(PartBuffers::kStarts + i * 256, kRuleChunk);
+    __aicore__ inline static Floats Start(int32_t number, int32_t i) {
+        return Ub<float>(PartBuffers::kStarts + (number % 2 * kRuleBatch + i) * 256, kRuleChunk);
     }
 
   protected:
@@ -82,7 +82,14 @@ class ChunkMatrices {
         return Ub<U>(Buffers::kOut + which * kSquare * 2, kSquare);
     }
 
-    __aicore__ inline void Prepare() const {
+    // Once for a batch.
+    __aicore__ inline void Prepare(int32_t number) {
+        number_ = number;
+        products_.SetGlobalBuffer((__gm__ float*)(workspace_ + BatchWorkspace::Products(number)));
+        rest_.SetGlobalBuffer((__gm__ T*)(workspace_ + BatchWorkspace::Rest(number)));
+        PrepareConstants();
+    }
+    __aicore__ inline void PrepareConstants() const {
         const auto strict = Words(Buffers::kStrict, kSquare);
         const auto lower = Words(Buffers::kLower, kSquare);
         const auto diagonal = Words(Buffers::kDiagonal, 256);
@@ -108,8 +115,8 @@ class ChunkMatrices {
     // K K^T and `count - 1` more products, and the gates.
     __aicore__ inline void Arrive(const RuleChunk& chunk, int32_t i, int32_t count) const {
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(kGiven);
-        AscendC::DataCopy(Ub<float>(Buffers::kProducts, RuleWorkspace::kProductsOfChunk),
-                          products_[i * RuleWorkspace::kProductsOfChunk], count * kSquare);
+        AscendC::DataCopy(Ub<float>(Buffers::kProducts, BatchWorkspace::kProductsOfChunk),
+                          products_[i * BatchWorkspace::kProductsOfChunk], count * kSquare);
         g_.Load(Words(Buffers::kGates, TokenColumn::kWords), chunk);
         beta_.Load(Words(Buffers::kGates + TokenColumn::kWords * 2, TokenColumn::kWords), chunk);
         AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(kGiven);
@@ -117,9 +124,10 @@ class ChunkMatrices {
 
     __aicore__ inline void ReadGates(const RuleChunk& chunk, int32_t i) {
         g_.ToRow(RowOf(kC), Words(Buffers::kGates, TokenColumn::kWords), Between(), chunk.valid);
-        beta_.ToRow(Beta(i), Words(Buffers::kGates + TokenColumn::kWords * 2, TokenColumn::kWords),
+        beta_.ToRow(Beta(number_, i),
+                    Words(Buffers::kGates + TokenColumn::kWords * 2, TokenColumn::kWords),
                     Between(), chunk.valid);
-        Spread(SpreadFor(kBetaSpread), Beta(i));
+        Spread(SpreadFor(kBetaSpread), Beta(number_, i));
         decays_.Accumulate(RowOf(kC), task_.gate_unit);
         decays_.Between(Between(), RowOf(kC));
     }
@@ -173,10 +181,12 @@ class ChunkMatrices {
     const RuleTask& task_;
     const TokenColumn g_, beta_;
     Decays decays_;
+    GM_ADDR workspace_;
 
   private:
     AscendC::GlobalTensor<float> products_;
     AscendC::GlobalTensor<T> a_, rest_;
+    int32_t number_ = 0;  // of the batch
 };
 
 }  // namespace neumann_tril

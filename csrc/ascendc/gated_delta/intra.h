@@ -30,26 +30,27 @@ template <typename In, typename T>
 __aicore__ inline void RunIntra(const RuleTask& task, IntraTensors tensors) {
     AscendC::InitSocState();
     AscendC::SetCtrlSpr<48, 48>(1);  // overflow gives infinity, as everywhere else
-    const IntraWorkspace places{task.inverse.leaf};
+    const int64_t bytes = BatchWorkspace::End(task.inverse.leaf);
     if ASCEND_IS_AIV {
         const int64_t block = AscendC::GetBlockIdx() / 2;
-        GM_ADDR workspace = tensors.workspace + block * places.Bytes();
+        GM_ADDR workspace = tensors.workspace + block * bytes;
         ChunkWalk walk(task, tensors.bounds, block, AscendC::GetBlockNum());
         IntraParts<T> parts(task, tensors.g, tensors.beta, workspace);
-        const Factors<In> factors(task, tensors.x, workspace);
-        VectorCore<T, ChunkWalk, IntraParts<T>, Factors<In>> core(
-            task, walk, parts, factors, workspace, workspace + places.Ring());
+        const Factors<In, T> factors(task, tensors.x, workspace);
+        VectorCore<T, Order::kProductsFirst, ChunkWalk, IntraParts<T>, Factors<In, T>> core(
+            task, walk, parts, factors, workspace);
         core.Run();
     }
     if ASCEND_IS_AIC {
-        using Core = CubeCore<T, ChunkWalk, KeyProducts<In>, Representation<In>>;
+        using Core =
+            CubeCore<T, Order::kProductsFirst, ChunkWalk, KeyProducts<In>, Representation<In>>;
         const int64_t block = AscendC::GetBlockIdx();
-        GM_ADDR workspace = tensors.workspace + block * places.Bytes();
+        GM_ADDR workspace = tensors.workspace + block * bytes;
         ChunkWalk walk(task, tensors.bounds, block, AscendC::GetBlockNum());
-        const KeyProducts<In> products(task, nullptr, tensors.k, workspace, Core::kFreeL1, 1);
+        KeyProducts<In> products(task, nullptr, tensors.k, workspace, Core::kFreeL1, 1);
         Representation<In> results(task, tensors.k, tensors.v, tensors.w, tensors.u, workspace,
                                    Core::kFreeL1);
-        Core core(task, walk, products, results, workspace, workspace + places.Ring());
+        Core core(task, walk, products, results, workspace);
         core.Run();
     }
     AscendC::PipeBarrier<PIPE_ALL>();

@@ -47,7 +47,7 @@ __aicore__ inline void StoreSigns(GM_ADDR workspace) {
         FillLanes(constants[256 + r * 16], kOne<T> | 0x8000, r, 1);
     }
     AscendC::GlobalTensor<uint16_t> to;
-    to.SetGlobalBuffer((__gm__ uint16_t*)(workspace + RuleWorkspace::kConstants));
+    to.SetGlobalBuffer((__gm__ uint16_t*)(workspace + BatchWorkspace::kSigns));
     AscendC::PipeBarrier<PIPE_ALL>();
     AscendC::DataCopy(to, constants, 512);
     AscendC::PipeBarrier<PIPE_ALL>();
@@ -60,8 +60,8 @@ __aicore__ inline void RunRuleOnVectors(const RuleTask& task, const RuleTensors&
     Parts<In, T> parts(task, tensors.q, tensors.k, tensors.v, tensors.g, tensors.beta,
                        tensors.initial_state, tensors.chunk_states, tensors.workspace, places);
     const Writers<T> writers(task, tensors.x, tensors.workspace);
-    VectorCore<T, RuleWalk, Parts<In, T>, Writers<T>> core(
-        task, walk, parts, writers, tensors.workspace, tensors.workspace + places.Ring());
+    VectorCore<T, Order::kResultsFirst, RuleWalk, Parts<In, T>, Writers<T>> core(
+        task, walk, parts, writers, tensors.workspace);
     StoreSigns<T>(tensors.workspace);
     core.Run();
 }
@@ -71,13 +71,13 @@ __aicore__ inline void RunRuleOnCube(const RuleTask& task, const RuleTensors& te
                                      const RuleWorkspace& places) {
     using Products = KeyProducts<In>;
     using Results = Recurrence<In, T>;
-    using Core = CubeCore<T, RuleWalk, Products, Results>;
+    using Core = CubeCore<T, Order::kResultsFirst, RuleWalk, Products, Results>;
     RuleWalk walk(task, tensors.bounds, AscendC::GetBlockIdx(), AscendC::GetBlockNum());
-    const Products products(task, tensors.q, tensors.k, tensors.workspace, Core::kFreeL1,
-                            task.normalize != 0 ? 3 : 2);
+    Products products(task, tensors.q, tensors.k, tensors.workspace, Core::kFreeL1,
+                      task.normalize != 0 ? 3 : 2);
     Results results(task, tensors.o, tensors.final_state, tensors.chunk_states, tensors.workspace,
                     places, Core::kFreeL1, Core::kEndL1 - Results::StateBytes());
-    Core core(task, walk, products, results, tensors.workspace, tensors.workspace + places.Ring());
+    Core core(task, walk, products, results, tensors.workspace);
     core.Run();
 }
 

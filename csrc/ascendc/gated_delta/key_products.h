@@ -18,13 +18,14 @@ class KeyProducts {
           count_(count),
           tile_(kRuleChunk * task.key_size),
           depth_(task.key_size > 128 ? 1 : 2),
-          l1_(l1) {
+          l1_(l1),
+          workspace_(workspace) {
         q_.SetGlobalBuffer((__gm__ In*)q);
         k_.SetGlobalBuffer((__gm__ In*)k);
-        products_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kProducts));
     }
 
-    __aicore__ inline void Run(const RuleBatch& batch) const {
+    __aicore__ inline void Run(const RuleBatch& batch, int32_t number) {
+        products_.SetGlobalBuffer((__gm__ float*)(workspace_ + BatchWorkspace::Products(number)));
         for (int32_t s = 0; s < depth_; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::MTE1_MTE2>(s);
             AscendC::SetFlag<AscendC::HardEvent::M_MTE1>(s);
@@ -56,9 +57,9 @@ class KeyProducts {
         return AscendC::LocalTensor<In>(position, (slot * 2 + which) * tile_ * sizeof(In), tile_);
     }
     __aicore__ inline static AscendC::LocalTensor<float> Sums(int32_t slot) {
-        constexpr uint32_t kBytes = RuleWorkspace::kProductsOfChunk * 4;
+        constexpr uint32_t kBytes = BatchWorkspace::kProductsOfChunk * 4;
         return AscendC::LocalTensor<float>(AscendC::TPosition::CO1, slot * kBytes,
-                                           RuleWorkspace::kProductsOfChunk);
+                                           BatchWorkspace::kProductsOfChunk);
     }
     __aicore__ inline void Fetch(int32_t slot, const RuleChunk& chunk) const {
         AscendC::WaitFlag<AscendC::HardEvent::MTE1_MTE2>(slot);
@@ -109,7 +110,7 @@ class KeyProducts {
 
     __aicore__ inline void Store(int32_t slot, int32_t i) const {
         AscendC::WaitFlag<AscendC::HardEvent::M_FIX>(slot);
-        StoreBlocks(products_[i * RuleWorkspace::kProductsOfChunk], Sums(slot),
+        StoreBlocks(products_[i * BatchWorkspace::kProductsOfChunk], Sums(slot),
                     static_cast<uint16_t>(count_), kRuleChunk, kRuleChunk, kRows * kRows);
         AscendC::SetFlag<AscendC::HardEvent::FIX_M>(slot);
     }
@@ -118,6 +119,7 @@ class KeyProducts {
     const int32_t count_;
     const int32_t tile_, depth_;
     const uint32_t l1_;
+    GM_ADDR workspace_;
     AscendC::GlobalTensor<In> q_, k_;
     AscendC::GlobalTensor<float> products_;
 };

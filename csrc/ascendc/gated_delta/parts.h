@@ -25,8 +25,7 @@ class Parts : private ChunkMatrices<T> {
                             GM_ADDR workspace, const RuleWorkspace& places)
         : ChunkMatrices<T>(task, g, beta, workspace),
           places_(places),
-          parts_{task.key_size, task.value_tile},
-          workspace_(workspace) {
+          parts_{task.key_size, task.value_tile} {
         q_.SetGlobalBuffer((__gm__ In*)q);
         k_.SetGlobalBuffer((__gm__ In*)k);
         v_.SetGlobalBuffer((__gm__ In*)v);
@@ -36,7 +35,7 @@ class Parts : private ChunkMatrices<T> {
 
     // Of the chunks that are this vector core's: `owned` has a bit for each.
     __aicore__ inline void Form(const RuleBatch& batch, int32_t number, uint32_t owned) {
-        Base::Prepare();
+        Base::Prepare(number);
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven);
         for (int32_t s = 0; s < 2; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kSlice + s);
@@ -64,7 +63,7 @@ class Parts : private ChunkMatrices<T> {
     using Base::kC, Base::kKeyNorm, Base::kQueryNorm, Base::kFactor, Base::kScratch, Base::kOne,
         Base::kSixteen;
     using Base::RowOf, Base::SpreadFor, Base::ProductOf, Base::Between, Base::Numbers, Base::Words;
-    using Base::task_, Base::decays_;
+    using Base::task_, Base::decays_, Base::workspace_;
     template <typename U>
     __aicore__ inline static AscendC::LocalTensor<U> Out(int32_t which) {
         return Base::template Out<U>(which);
@@ -327,7 +326,6 @@ class Parts : private ChunkMatrices<T> {
 
     const RuleWorkspace places_;
     const RuleParts parts_;
-    GM_ADDR workspace_;
     AscendC::GlobalTensor<In> q_, k_, v_;
     AscendC::GlobalTensor<float> initial_, states_;
     int32_t taken_ = 0, given_ = 0;  // slices

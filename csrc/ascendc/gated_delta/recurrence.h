@@ -47,8 +47,8 @@ class Recurrence {
         o_.SetGlobalBuffer((__gm__ In*)o);
         final_.SetGlobalBuffer((__gm__ float*)final_state);
         states_.SetGlobalBuffer((__gm__ float*)chunk_states);
-        constants_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kConstants));
-        writers_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kWriters));
+        constants_.SetGlobalBuffer((__gm__ T*)(workspace + BatchWorkspace::kSigns));
+        writers_.SetGlobalBuffer((__gm__ T*)(workspace + BatchWorkspace::kFactors));
     }
 
     __aicore__ inline static constexpr uint32_t StateBytes() { return 64 * 1024; }

@@ -19,13 +19,13 @@ class IntraParts : private ChunkMatrices<T> {
     using ChunkMatrices<T>::ChunkMatrices;
 
     // Of the chunks that are this vector core's: `owned` has a bit for each.
-    __aicore__ inline void Form(const RuleBatch& batch, int32_t, uint32_t owned) {
-        Base::Prepare();
+    __aicore__ inline void Form(const RuleBatch& batch, int32_t number, uint32_t owned) {
+        Base::Prepare(number);
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven);
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kGiven);
         for (int32_t i = 0; i < batch.count; ++i) {
             if ((owned >> i & 1) != 0) {
-                FormChunk(batch.of[i], i);
+                FormChunk(batch.of[i], number, i);
             }
         }
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(kGiven);
@@ -36,11 +36,11 @@ class IntraParts : private ChunkMatrices<T> {
     using Base = ChunkMatrices<T>;
     using Base::kGiven;
 
-    __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t i) {
+    __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t number, int32_t i) {
         Base::Arrive(chunk, i, 1);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(kGiven);
         Base::ReadGates(chunk, i);
-        Decays::FromStart(Base::Start(i), Base::RowOf(Base::kC));
+        Decays::FromStart(Base::Start(number, i), Base::RowOf(Base::kC));
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kGiven);
         Base::FormA();
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven);
@@ -52,24 +52,24 @@ class IntraParts : private ChunkMatrices<T> {
 };
 
 // Y, Y', Z, Z' of each chunk; and X itself to memory, where it is wanted.
-template <typename In>
+template <typename In, typename T>
 class Factors {
   public:
     __aicore__ inline Factors(const RuleTask& task, GM_ADDR x, GM_ADDR workspace) : task_(task) {
         x16_.SetGlobalBuffer((__gm__ In*)x);
         x32_.SetGlobalBuffer((__gm__ float*)x);
-        solved_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kSolved));
-        factors_.SetGlobalBuffer((__gm__ In*)(workspace + IntraWorkspace::kFactors));
+        solved_.SetGlobalBuffer((__gm__ float*)(workspace + BatchWorkspace::kSolved));
+        factors_.SetGlobalBuffer((__gm__ In*)(workspace + BatchWorkspace::kFactors));
     }
 
-    __aicore__ inline void Form(const RuleBatch& batch, uint32_t owned) const {
+    __aicore__ inline void Form(const RuleBatch& batch, int32_t number, uint32_t owned) const {
         for (int32_t s = 0; s < 2; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(s);
         }
         int32_t formed = 0;
         for (int32_t i = 0; i < batch.count; ++i) {
             if ((owned >> i & 1) != 0) {
-                FormChunk(batch.of[i], i, formed++ % 2);
+                FormChunk(batch.of[i], number, i, formed++ % 2);
             }
         }
         for (int32_t s = 0; s < 2; ++s) {
@@ -85,7 +85,8 @@ class Factors {
     static constexpr uint32_t kOutBytes = 5 * kSquare * 2;
     static_assert(kOut + 2 * kOutBytes <= PartBuffers::kStarts, "the Unified Buffer is too small");
 
-    __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t i, int32_t s) const {
+    __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t number, int32_t i,
+                                     int32_t s) const {
         const Floats x = Ub<float>(kX + s * kSquare * 4, kSquare);
         const Floats scaled = Ub<float>(kScaled, kSquare);
         const auto out = Ub<In>(kOut + s * kOutBytes, 5 * kSquare);
@@ -97,9 +98,9 @@ class Factors {
         if (narrow) {
             AscendC::Cast(out[4 * kSquare], x, AscendC::RoundMode::CAST_RINT, kSquare);
         }
-        Scale(scaled, x, PartBuffers::kBetas + i * 256);
+        Scale(scaled, x, ChunkMatrices<T>::Beta(number, i));
         Split(out, scaled);
-        Scale(scaled, scaled, PartBuffers::kStarts + i * 256);
+        Scale(scaled, scaled, ChunkMatrices<T>::Start(number, i));
         Split(out[2 * kSquare], scaled);
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(s);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(s);
@@ -109,9 +110,8 @@ class Factors {
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(s);
     }
-    __aicore__ inline static void Scale(const Floats& to, const Floats& x, uint32_t row) {
-        AscendC::Mul(to, x, Ub<float>(row, kRuleChunk), 64, kRuleChunk,
-                     AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 0});
+    __aicore__ inline static void Scale(const Floats& to, const Floats& x, const Floats& row) {
+        AscendC::Mul(to, x, row, 64, kRuleChunk, AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 0});
         AscendC::PipeBarrier<PIPE_V>();
     }
     // Rounded, and what is left of it.
@@ -155,7 +155,7 @@ class Representation {
         tokens_[kW].SetGlobalBuffer((__gm__ In*)k);
         results_[kU].SetGlobalBuffer((__gm__ In*)u);
         results_[kW].SetGlobalBuffer((__gm__ In*)w);
-        factors_.SetGlobalBuffer((__gm__ In*)(workspace + IntraWorkspace::kFactors));
+        factors_.SetGlobalBuffer((__gm__ In*)(workspace + BatchWorkspace::kFactors));
     }
 
     __aicore__ inline void Run(const RuleBatch& batch, int32_t) const {

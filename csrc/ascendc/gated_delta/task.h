@@ -7,8 +7,8 @@
 namespace neumann_tril {
 
 constexpr int32_t kRuleChunk = 64;  // tokens in a chunk
-// Chunks of a core that go through a part of the kernel together. The first batches are smaller, so
-// that the other parts soon have something to do.
+// Chunks of a core that go through a part of the kernel together; fewer at first, so that the other
+// parts soon have something to do.
 constexpr int32_t kRuleBatch = 12, kFirstRuleBatch = 8;
 constexpr int32_t kSquare = kRuleChunk * kRuleChunk;
 constexpr int32_t kNoGates = -1;  // in place of a dtype
@@ -47,46 +47,64 @@ struct RuleParts {
     NT_SHARED int32_t Words() const { return Decay() + 512; }
 };
 
-// A core's workspace, in bytes. Batches take turns in what two of them use at a time.
+// The ring between vector cores and cube (../core/ring.h) holds all of a batch.
+NT_SHARED constexpr int32_t HeldInRing(int32_t leaf) {
+    const int32_t chunks = 2 * 2 * RoundUnits(kRuleChunk, leaf);
+    return (kRuleBatch + chunks - 1) / chunks;
+}
+
+// A core's workspace, in bytes: what the parts of a kernel hand on. Batches take turns where two or
+// three of them use a place at a time.
+struct BatchWorkspace {
+    static constexpr int64_t kWordSquares = kRuleBatch * int64_t{kSquare} * 2;
+    static constexpr int64_t kFloatSquares = kRuleBatch * int64_t{kSquare} * 4;
+    static constexpr int32_t kProductsOfChunk = 3 * kSquare;  // K K^T, Q K^T, Q Q^T, float
+
+    static constexpr int64_t kSigns = 0;                            // I and -I, a fractal each
+    static constexpr int64_t kA = 1024;                             // A, rounded
+    static constexpr int64_t kSolved = kA + kWordSquares;           // X, float
+    static constexpr int64_t kFactors = kSolved + kFloatSquares;    // X, scaled: up to four squares
+    static constexpr int64_t kRest = kFactors + 4 * kWordSquares;   // what is left of A: -A', twice
+    static constexpr int64_t kProducts = kRest + 2 * kWordSquares;  // twice
+    static constexpr int64_t kRing = kProducts + 2 * 3 * kFloatSquares;  // of the inverse, twice
+
+    NT_SHARED static constexpr int64_t Rest(int32_t batch) {
+        return kRest + batch % 2 * kWordSquares;
+    }
+    NT_SHARED static constexpr int64_t Products(int32_t batch) {
+        return kProducts + batch % 2 * 3 * kFloatSquares;
+    }
+    NT_SHARED static constexpr int64_t Ring(int32_t batch, int32_t leaf) {
+        return kRing + batch % 2 * RingBytes(leaf);
+    }
+    // The first byte behind.
+    NT_SHARED static constexpr int64_t End(int32_t leaf) { return kRing + 2 * RingBytes(leaf); }
+
+  private:
+    NT_SHARED static constexpr int64_t RingBytes(int32_t leaf) {
+        return (2 * InverseWorkspace(kRuleChunk, leaf, HeldInRing(leaf)) + 511) / 512 * 512;
+    }
+};
+
+// That of the rule, with the parts of the chunks and the states before the first of a sequence,
+// these in two parts.
 struct RuleWorkspace {
     int32_t key_size, value_tile, leaf, initial_state;
 
-    static constexpr int64_t kConstants = 0;                         // I and -I, a fractal each
-    static constexpr int64_t kA = 1024;                              // A, rounded
-    static constexpr int64_t kRest = kA + kRuleBatch * kSquare * 2;  // what is left of it: -A'
-    static constexpr int64_t kSolved = kRest + kRuleBatch * kSquare * 2;     // X, float
-    static constexpr int64_t kWriters = kSolved + kRuleBatch * kSquare * 4;  // X beta, in two parts
-    static constexpr int64_t kProducts = kWriters + kRuleBatch * kSquare * 4;
-    static constexpr int32_t kProductsOfChunk = 3 * kSquare;  // K K^T, Q K^T, Q Q^T, float
-    static constexpr int64_t kParts = kProducts + kRuleBatch * kProductsOfChunk * 4;
-
     NT_SHARED int64_t Parts(int32_t batch) const {
-        return kParts +
-               batch % 2 * kRuleBatch * int64_t{2} * RuleParts{key_size, value_tile}.Words();
+        return BatchWorkspace::End(leaf) + batch % 3 * PartsBytes();
     }
-    // The state before the first chunk of a sequence, in two parts.
     NT_SHARED int64_t States(int32_t batch) const {
-        return Parts(0) + (Parts(1) - Parts(0)) * 2 + batch % 2 * StateBytes() * kRuleBatch;
-    }
-    NT_SHARED int64_t Ring() const {
-        return States(0) + StateBytes() * kRuleBatch * 2 * initial_state;
+        return BatchWorkspace::End(leaf) + 3 * PartsBytes() + batch % 3 * kRuleBatch * StateBytes();
     }
     NT_SHARED int64_t Bytes() const {
-        return (Ring() + 2 * InverseWorkspace(kRuleChunk, leaf) + 511) / 512 * 512;
+        return (States(0) + 3 * kRuleBatch * StateBytes() * initial_state + 511) / 512 * 512;
     }
-
     NT_SHARED int64_t StateBytes() const { return int64_t{key_size} * value_tile * 4; }
-};
 
-// The same for the representation alone. What it takes X to: Y, Y', Z, Z' of each chunk.
-struct IntraWorkspace {
-    int32_t leaf;
-
-    static constexpr int64_t kFactors = RuleWorkspace::kParts;
-
-    NT_SHARED int64_t Ring() const { return kFactors + kRuleBatch * int64_t{4} * kSquare * 2; }
-    NT_SHARED int64_t Bytes() const {
-        return (Ring() + 2 * InverseWorkspace(kRuleChunk, leaf) + 511) / 512 * 512;
+  private:
+    NT_SHARED int64_t PartsBytes() const {
+        return kRuleBatch * int64_t{2} * RuleParts{key_size, value_tile}.Words();
     }
 };
 

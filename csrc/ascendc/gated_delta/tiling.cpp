@@ -161,7 +161,7 @@ RuleTiling Tile(const nt_npu_intra& intra) {
                                : intra.sequences * ((intra.length + kRuleChunk - 1) / kRuleChunk);
     tiling.blocks = static_cast<int32_t>(
         std::min<int64_t>((chunks * intra.value_heads + 1) / 2, intra.cube_cores));
-    tiling.workspace_bytes = tiling.blocks * IntraWorkspace{task.inverse.leaf}.Bytes();
+    tiling.workspace_bytes = tiling.blocks * BatchWorkspace::End(task.inverse.leaf);
     return tiling;
 }
 

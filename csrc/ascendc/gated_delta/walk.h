@@ -83,7 +83,7 @@ class RuleWalk {
         while (batch.count < most_ && stream_ < task_.streams) {
             batch.of[batch.count++] = Next();
         }
-        most_ = kRuleBatch;
+        most_ = most_ + 2 < kRuleBatch ? most_ + 2 : kRuleBatch;
     }
 
   private:
@@ -135,7 +135,7 @@ class ChunkWalk {
                                 static_cast<int32_t>(number_ % task_.value_heads), 0);
             number_ += cores_;
         }
-        most_ = kRuleBatch;
+        most_ = most_ + 2 < kRuleBatch ? most_ + 2 : kRuleBatch;
     }
 
   private:

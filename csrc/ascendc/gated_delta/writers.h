@@ -11,12 +11,12 @@ class Writers {
   public:
     __aicore__ inline Writers(const RuleTask& task, GM_ADDR x, GM_ADDR workspace) : task_(task) {
         x_.SetGlobalBuffer((__gm__ float*)x);
-        solved_.SetGlobalBuffer((__gm__ float*)(workspace + RuleWorkspace::kSolved));
-        writers_.SetGlobalBuffer((__gm__ T*)(workspace + RuleWorkspace::kWriters));
+        solved_.SetGlobalBuffer((__gm__ float*)(workspace + BatchWorkspace::kSolved));
+        writers_.SetGlobalBuffer((__gm__ T*)(workspace + BatchWorkspace::kFactors));
     }
 
     // Of the chunks that are this vector core's: `owned` has a bit for each.
-    __aicore__ inline void Form(const RuleBatch& batch, uint32_t owned) const {
+    __aicore__ inline void Form(const RuleBatch& batch, int32_t number, uint32_t owned) const {
         for (int32_t s = 0; s < 2; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(s);
             AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(s);
@@ -24,7 +24,7 @@ class Writers {
         int32_t formed = 0;
         for (int32_t i = 0; i < batch.count; ++i) {
             if ((owned >> i & 1) != 0) {
-                FormChunk(batch.of[i], i, formed++ % 2);
+                FormChunk(batch.of[i], i, ChunkMatrices<T>::Beta(number, i), formed++ % 2);
             }
         }
         for (int32_t s = 0; s < 2; ++s) {
@@ -38,7 +38,8 @@ class Writers {
     static constexpr uint32_t kX = 0, kOut = kX + 2 * kSquare * 4;
     static constexpr uint32_t kScratch = kOut + 2 * 2 * kSquare * 2;
 
-    __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t i, int32_t s) const {
+    __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t i, const Floats& beta,
+                                     int32_t s) const {
         const Floats x = Ub<float>(kX + s * kSquare * 4, kSquare);
         const Floats scratch = Ub<float>(kScratch, kSquare);
         const auto parts = Ub<T>(kOut + s * 2 * kSquare * 2, 2 * kSquare);
@@ -49,7 +50,7 @@ class Writers {
         if (task_.x != 0) {
             StoreX(x, chunk, s);
         }
-        ScaleColumns(x, Ub<float>(PartBuffers::kBetas + i * 256, kRuleChunk));
+        ScaleColumns(x, beta);
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(s);
         AscendC::Cast(parts, x, AscendC::RoundMode::CAST_RINT, kSquare);
         AscendC::PipeBarrier<PIPE_V>();

@@ -20,7 +20,7 @@ template <class Stage>
 __aicore__ inline void RunSeeds(const InverseTask& task, GM_ADDR a, GM_ADDR x, GM_ADDR workspace,
                                 const Chunks& chunks) {
     Stage stage(task, a, x, workspace, chunks,
-                Share{AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum()});
+                Share{AscendC::GetBlockIdx() / 2, AscendC::GetBlockNum(), kBatchesHeld});
     stage.Run();
 }
 
@@ -58,8 +58,9 @@ __aicore__ inline void Invert(const InverseTask& task, GM_ADDR a, GM_ADDR x, GM_
     if ASCEND_IS_AIC {
         if constexpr (sizeof(T) == 2) {
             if (task.cube != 0) {
-                ProductStage<T, C> stage(task, x, workspace, chunks,
-                                         Share{AscendC::GetBlockIdx(), AscendC::GetBlockNum()});
+                ProductStage<T, C> stage(
+                    task, x, workspace, chunks,
+                    Share{AscendC::GetBlockIdx(), AscendC::GetBlockNum(), kBatchesHeld});
                 stage.ClearInputs();
                 stage.Run();
             }

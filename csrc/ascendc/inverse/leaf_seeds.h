@@ -53,7 +53,7 @@ class LeafSeedStage {
                                     GM_ADDR workspace, const Chunks& chunks, const Share& share)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, share, kUnits, kBatchesHeld),
+          ring_(task.chunks.units, share, kUnits),
           side_(AscendC::GetSubBlockIdx()),
           a_(task.chunks, a),
           images_(Ub<uint16_t>(Buffers::kConstants, 528),

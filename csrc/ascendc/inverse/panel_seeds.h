@@ -26,7 +26,7 @@ class PanelSeedStage {
                                      GM_ADDR workspace, const Chunks& chunks, const Share& share)
         : task_(task),
           chunks_(chunks),
-          ring_(task.chunks.units, share, kRoundUnits, kBatchesHeld),
+          ring_(task.chunks.units, share, kRoundUnits),
           side_(AscendC::GetSubBlockIdx()),
           band_(task.plan.bandwidth),
           panels_(task.chunks, a),

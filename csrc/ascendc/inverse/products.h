@@ -63,7 +63,7 @@ class ProductStage {
                                    const Chunks& chunks, const Share& share, GM_ADDR rest = nullptr)
         : leaf_(task.leaf),
           chunks_(chunks),
-          ring_(task.chunks.units, share, RoundUnits(C, task.leaf), kBatchesHeld),
+          ring_(task.chunks.units, share, RoundUnits(C, task.leaf)),
           writer_(x, task.chunks.x_dtype, task.chunks.x_row_stride),
           identity_{
               AscendC::LocalTensor<T>(AscendC::TPosition::A2, 0, Buffers::Identity::kPattern),

@@ -37,9 +37,10 @@ NT_SHARED constexpr int32_t RoundUnits(int32_t chunk_size, int32_t leaf) {
 constexpr int32_t kBatchesHeld = 2;
 // A core's workspace, in elements of 16 bits: an identity of 64 x 64, then the images N and X0 of
 // the units in the ring.
-NT_SHARED constexpr int64_t InverseWorkspace(int32_t chunk_size, int32_t leaf) {
+NT_SHARED constexpr int64_t InverseWorkspace(int32_t chunk_size, int32_t leaf,
+                                             int32_t held = kBatchesHeld) {
     return kIdentity +
-           int64_t{kBatchesHeld} * 2 * RoundUnits(chunk_size, leaf) * 2 * kUnitRows * chunk_size;
+           int64_t{held} * 2 * RoundUnits(chunk_size, leaf) * 2 * kUnitRows * chunk_size;
 }
 
 }  // namespace neumann_tril

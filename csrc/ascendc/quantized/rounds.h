@@ -9,8 +9,8 @@ namespace neumann_tril {
 // The ring of core `block`.
 template <int32_t C, int32_t Limbs>
 __aicore__ inline Ring RingOf(const ChunkTask& task, int64_t block) {
-    return Ring(task.units, Share{block, AscendC::GetBlockNum()}, QuantRoundUnits(C),
-                QuantBatchesHeld(Limbs));
+    return Ring(task.units, Share{block, AscendC::GetBlockNum(), QuantBatchesHeld(Limbs)},
+                QuantRoundUnits(C));
 }
 
 // The rounds of a vector core.
