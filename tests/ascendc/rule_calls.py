@@ -129,16 +129,21 @@ class Call:
         cores: int | None = None,
     ) -> Outputs:
         """What the emulated kernel writes of these outputs."""
-        y, made = self.tokens, self.blank(outputs)
-        bounds = None if self.bounds is None else torch.tensor(self.bounds)
-        tensors = RuleTensors(
+        made = self.blank(outputs)
+        report = emulator.gated_delta(self.given(made), self.work, arch, cores)
+        return replace(made, report=report)
+
+    def given(self, made: Outputs) -> RuleTensors:
+        y, bounds = self.tokens, None if self.bounds is None else torch.tensor(self.bounds)
+        return RuleTensors(
             *(y.q, y.k, y.v, y.g, y.beta, self.initial, bounds),
             *(made.o, made.final_state, made.chunk_states, made.x),
         )
+
+    @property
+    def work(self) -> RuleWork:
         plan = plan_for(CHUNK, self.plan, self.compute)
-        work = RuleWork(plan, self.compute, self.scale, self.normalize)
-        report = emulator.gated_delta(tensors, work, arch, cores)
-        return replace(made, report=report)
+        return RuleWork(plan, self.compute, self.scale, self.normalize)
 
     def check(
         self,
