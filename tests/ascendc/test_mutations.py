@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 
+from ascendc.rule_calls import OUTPUTS, Call, draw, represent, with_initial
 from neumann_tril import emulator
 from neumann_tril.backends import BackendError, EmulatorBackend
 from neumann_tril.grids import quantized_plan_for, steps
@@ -28,9 +29,13 @@ F16, BF16, F32 = torch.float16, torch.bfloat16, torch.float32
 UNAVAILABLE = EmulatorBackend().unavailable()
 pytestmark = pytest.mark.skipif(UNAVAILABLE is not None, reason=str(UNAVAILABLE))
 
-# The last line of the kernels, PipeBarrier<PIPE_ALL>, is left out: the emulator ends a launch when
-# every pipe is empty; on hardware it is part of the documented form of a kernel.
-FOLDERS = {"floating point": ("core", "inverse"), "quantised": ("core", "quantized")}
+# Of which files the synchronisations are switched off: those that the kernel alone runs, and what
+# it runs otherwise than another.
+FILES = {
+    "floating point": ("core/", "inverse/"),
+    "quantised": ("core/", "quantized/"),
+    "chunk rule": ("gated_delta/", "inverse/products.h"),
+}
 Workload = Callable[[], object]
 
 
@@ -61,6 +66,10 @@ def quantised(B, T, H, c, a_dtype, output, groups=1) -> Workload:
     group_dim = -1 if groups == 1 else 2
     chunks = time_chunks(A, X, None)
     return partial(emulator.inverse_quantized, A, X, qplan, group_dim, chunks, cube_cores=1)
+
+
+def rule(call: Call, *outputs: str) -> Workload:
+    return partial(call.run, ("o", *outputs) if outputs else OUTPUTS, cores=1)
 
 
 # Each has more units than one core holds, so that every buffer is used again.
@@ -94,7 +103,27 @@ QUANTISED: list[Workload] = [
     quantised(1, 64 * 20 + 5, 3, 64, F16, I16, groups=3),
     quantised(1, 64 * 50, 1, 64, I16, F16),
 ]
-WORKLOADS = {"floating point": FLOATING_POINT, "quantised": QUANTISED}
+# Together they take every way through the kernel. Small values have small products, which the
+# hardware does not keep in order by itself.
+FULL, SMALL = 31 * 64, (16, 16)
+CHUNK_RULE: list[Workload] = [
+    rule(with_initial(Call(draw(200, (1, 2)), bounds=[0, 0, 70, 200], normalize=True))),
+    rule(with_initial(Call(draw(100, sizes=(256, 64))))),
+    rule(with_initial(Call(draw(330, sizes=(144, 128))))),
+    rule(with_initial(Call(draw(330, sizes=(16, 128))))),
+    rule(Call(draw(330, (1, 3), (80, 80)))),
+    rule(Call(draw(FULL, sizes=SMALL)), "final_state"),
+    rule(Call(draw(FULL, sizes=SMALL)), "chunk_states"),
+    rule(Call(draw(FULL, sizes=SMALL), compute=BF16), "x"),
+    rule(with_initial(Call(draw(100, (1, 15), SMALL))), "final_state"),
+    rule(Call(draw(FULL, sizes=SMALL), plan="fast")),
+    rule(Call(draw(FULL, sizes=SMALL), plan=Plan(64, 7, 4, splits=1, refinements=1))),
+    rule(Call(draw(FULL, sizes=SMALL), plan=Plan(64, 7, 4, splits=0, refinements=1))),
+    partial(represent, draw(FULL, sizes=SMALL), F32),
+    partial(represent, draw(330, (1, 3), (80, 112)), BF16),
+    partial(represent, draw(330, sizes=(256, 144)), None),
+]
+WORKLOADS = {"floating point": FLOATING_POINT, "quantised": QUANTISED, "chunk rule": CHUNK_RULE}
 
 
 def fault(workload: Workload) -> str | None:
@@ -119,11 +148,23 @@ def executed_sites(kernel: str) -> dict[tuple[str, int], Site]:
         assert fault(workload) is None
         for site in emulator.sync_sites():
             path = Path(site["file"]).resolve()
-            call = path.read_text().splitlines()[site["line"] - 1]
-            if path.parent.name in FOLDERS[kernel] and "PIPE_ALL" not in call:
-                place = (f"{path.parent.name}/{path.name}", site["line"])
-                sites.setdefault(place, Site(call, [])).workloads.append(workload)
+            lines, name = source(path), f"{path.parent.name}/{path.name}"
+            if name.startswith(FILES[kernel]) and not ends_kernel(lines, site["line"]):
+                call = lines[site["line"] - 1]
+                sites.setdefault((name, site["line"]), Site(call, [])).workloads.append(workload)
     return sites
+
+
+@cache
+def source(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def ends_kernel(lines: list[str], number: int) -> bool:
+    """Whether line `number` is the last statement of a kernel, PipeBarrier<PIPE_ALL>: the emulator
+    ends a launch when every pipe is empty; on hardware it is part of a kernel's documented form."""
+    behind = "".join(lines[number:])
+    return "PIPE_ALL" in lines[number - 1] and behind == "}}  // namespace neumann_tril"
 
 
 def flag_of(call: str) -> str:
@@ -152,7 +193,9 @@ def mutants(kernel: str) -> dict[str, dict[tuple[str, int], Site]]:
     return found
 
 
-@pytest.mark.parametrize(("kernel", "at_least"), [("floating point", 61), ("quantised", 100)])
+@pytest.mark.parametrize(
+    ("kernel", "at_least"), [("floating point", 61), ("quantised", 100), ("chunk rule", 200)]
+)
 def test_every_removed_synchronisation_is_caught(kernel, at_least, capsys):
     survivors = []
     lines = []

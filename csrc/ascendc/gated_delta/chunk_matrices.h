@@ -110,7 +110,6 @@ class ChunkMatrices {
             const uint64_t lane[2] = {uint64_t{1} << r, 0};
             AscendC::Duplicate<uint16_t>(diagonal[r * 16], 0xFFFF, lane, 1, 1, 8);
         }
-        AscendC::PipeBarrier<PIPE_V>();
     }
 
     // K K^T and `count - 1` more products, and the gates.

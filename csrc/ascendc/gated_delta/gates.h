@@ -157,7 +157,6 @@ class Decays {
         AscendC::Mins(l, l, 0.0f, kSquare);
         AscendC::PipeBarrier<PIPE_V>();
         AscendC::Exp(l, l, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
     }
     // G_i, a row.
     __aicore__ inline static void FromStart(const Floats& row, const Floats& c) {

@@ -37,7 +37,6 @@ class Parts : private ChunkMatrices<T> {
     __aicore__ inline void Form(const RuleBatch& batch, int32_t number, uint32_t owned) {
         Base::Prepare(number);
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kGiven);
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kGiven);
         for (int32_t s = 0; s < 2; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kSlice + s);
             AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kSlice + s);
@@ -52,7 +51,6 @@ class Parts : private ChunkMatrices<T> {
             AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kSlice + s);
         }
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(kGiven);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kGiven);
     }
 
   private:
@@ -80,7 +78,7 @@ class Parts : private ChunkMatrices<T> {
             NormalizeQueries();
         }
         FormFactors();
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kGiven);
+        // The last chunk's matrices have left: so has most of its tokens, behind them.
         Base::FormA();
         FormAttention();
         FormDecay();
@@ -169,7 +167,6 @@ class Parts : private ChunkMatrices<T> {
         Base::LeaveA(i);
         AscendC::DataCopy(parts[parts_.Attention()], Out<T>(2), kSquare);
         AscendC::DataCopy(parts[parts_.Decay()], Out<T>(3), 512);
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kGiven);
     }
 
     // --- tokens
@@ -212,7 +209,6 @@ class Parts : private ChunkMatrices<T> {
         CopyRowsIn(slice, tokens, first, stride, valid, columns, (kRuleChunk - columns) / 16);
         AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(kSlice + s);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(kSlice + s);
-        AscendC::PipeBarrier<PIPE_V>();
         AscendC::Cast(Numbers(), slice, AscendC::RoundMode::CAST_NONE, columns, valid,
                       AscendC::UnaryRepeatParams{1, 1, 8, 4});
         if (valid < kRuleChunk) {
@@ -226,7 +222,6 @@ class Parts : private ChunkMatrices<T> {
     // The slice times a factor of each row, rounded, to rows `pitch` apart.
     __aicore__ inline void GiveSlice(const AscendC::GlobalTensor<T>& to, int32_t factor,
                                      int32_t columns, int32_t pitch) {
-        AscendC::PipeBarrier<PIPE_V>();
         AscendC::Mul(Scaled(), Numbers(), SpreadFor(factor), columns, kRuleChunk,
                      AscendC::BinaryRepeatParams{1, 1, 0, 8, 8, 1});
         AscendC::PipeBarrier<PIPE_V>();
@@ -292,7 +287,6 @@ class Parts : private ChunkMatrices<T> {
     // A tile of it, or zeros, in float.
     __aicore__ inline void TakeState(int64_t from, int32_t rows, int32_t columns) const {
         if (task_.initial_state == 0) {
-            AscendC::PipeBarrier<PIPE_V>();
             AscendC::Duplicate<float>(Scaled(), 0.0f, kSquare);
         } else {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(kState);

@@ -465,7 +465,6 @@ class Recurrence {
     // s = s + G S'
     __aicore__ inline void DecayRest() const {
         Await(kState);
-        AscendC::PipeBarrier<PIPE_M>();
         AddScaled(kStateSum, Decay(0), kState, keys_, true);
         Release(kState);
         Release(kDecay);
@@ -511,8 +510,6 @@ class Recurrence {
         const int32_t operand = LoadOuter(rest, 0);
         if (kept) {
             BeginSum(kStateSum);
-        } else {
-            AscendC::PipeBarrier<PIPE_M>();
         }
         AddOuter(rest, operand, kWritten, true);
         Release(kWritten);
@@ -531,7 +528,6 @@ class Recurrence {
     __aicore__ inline void CompleteStateWithRest(const AscendC::LocalTensor<T>& slot) {
         const auto last = slot[parts_.Key(kPartLast)];
         const int32_t operand = LoadOuter(last, 0);
-        AscendC::PipeBarrier<PIPE_M>();
         AddOuter(last, operand, kValues, true);
         Release(kValues);
     }

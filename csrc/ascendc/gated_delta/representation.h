@@ -65,7 +65,6 @@ class Factors {
     __aicore__ inline void Form(const RuleBatch& batch, int32_t number, uint32_t owned) const {
         for (int32_t s = 0; s < 2; ++s) {
             AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(s);
-            AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(s);
         }
         int32_t formed = 0;
         for (int32_t i = 0; i < batch.count; ++i) {
@@ -75,7 +74,6 @@ class Factors {
         }
         for (int32_t s = 0; s < 2; ++s) {
             AscendC::WaitFlag<AscendC::HardEvent::MTE3_MTE2>(s);
-            AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(s);
         }
     }
 
@@ -96,7 +94,6 @@ class Factors {
         AscendC::DataCopy(x, solved_[i * kSquare], kSquare);
         AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(s);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(s);
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(s);
         const bool narrow = task_.x != 0 && task_.x_dtype != NT_FLOAT32;
         if (narrow) {
             AscendC::Cast(out[4 * kSquare], x, AscendC::RoundMode::CAST_RINT, kSquare);
@@ -112,7 +109,6 @@ class Factors {
             narrow ? Store(x16_, out[4 * kSquare], chunk) : Store(x32_, x, chunk);
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(s);
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(s);
     }
     __aicore__ inline static void Scale(const Floats& to, const Floats& x, const Floats& row) {
         AscendC::Mul(to, x, row, 64, kRuleChunk, AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 0});
@@ -128,7 +124,6 @@ class Factors {
         AscendC::Sub(scratch, x, scratch, kSquare);
         AscendC::PipeBarrier<PIPE_V>();
         AscendC::Cast(parts[kSquare], scratch, AscendC::RoundMode::CAST_RINT, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
     }
     template <typename U>
     __aicore__ inline void Store(const AscendC::GlobalTensor<U>& to,

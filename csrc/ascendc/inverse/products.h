@@ -84,14 +84,14 @@ class ProductStage {
             const auto image = L1(Buffers::kInputL1 + i * Buffers::kImageBytes);
             AscendC::Fill(image.template ReinterpretCast<uint16_t>(), zeros);
         }
-        AscendC::PipeBarrier<PIPE_MTE2>();
     }
 
-    // All units, once the inputs are clear.
+    // All units, right after the inputs have been cleared.
     __aicore__ inline void Run() {
+        AscendC::PipeBarrier<PIPE_MTE2>();
         RunUnits(*this, ring_.Count(), streams_, program_.Stages(), program_.Early());
     }
-    // The same at once: the vector cores have all of them ready.
+    // The same, of which the vector cores have all ready, and nothing is under way.
     __aicore__ inline void RunReady() {
         RunUnits(*this, ring_.Count(), streams_, program_.Stages(), program_.Early(), streams_);
     }
@@ -301,7 +301,6 @@ class ProductStage {
         blocks.AddToIdentity(Accumulator(s), A(s), B(s));
         if (of_both) {
             Reload(turn, blocks, Input(unit_[s], 2));
-            AscendC::PipeBarrier<PIPE_M>();
             blocks.Multiply(Accumulator(s), A(s), B(s), true);
         }
         ProductsDone(turn);

@@ -48,11 +48,13 @@ NORM_EPSILON = 1e-6
 
 class Outcome(NamedTuple):
     """o (B, T, HV, V) in q's dtype; the state behind the last token of each sequence
-    (N, HV, K, V), and the one that each chunk finds (chunks, HV, K, V), float32."""
+    (N, HV, K, V), the one that each chunk finds (chunks, HV, K, V), and the rows of X of each
+    chunk (B, T, HV, 64), float32."""
 
     o: Tensor
     state: Tensor
     chunk_states: Tensor
+    x: Tensor
 
 
 def fl(x: Tensor) -> Tensor:
@@ -93,15 +95,18 @@ def chunk_gated_delta_rule(
     else:
         spans = [(0, *span) for span in itertools.pairwise(x.bounds)]
     o, finals, found = torch.zeros_like(tokens[2]), [], []
+    inverses = o.new_zeros(*o.shape[:3], CHUNK)
     for sequence, (batch, begin, end) in enumerate(spans):
         given = [y[batch, begin:end].transpose(0, 1) for y in tokens]
         state = x.state[sequence].double()
-        written, final, states = steps.sequence(state, initial_state is not None, *given)
+        written, rows, final, states = steps.sequence(state, initial_state is not None, *given)
         o[batch, begin:end] = written.transpose(0, 1)
+        inverses[batch, begin:end] = rows.transpose(0, 1)
         finals.append(final)
         found += states
     chunk_states = torch.stack(found) if found else x.state.new_zeros(0, *x.state.shape[1:])
-    return Outcome(o.to(q.dtype), torch.stack(finals).float(), chunk_states.float())
+    final = torch.stack(finals) if finals else x.state
+    return Outcome(o.to(q.dtype), final.float(), chunk_states.float(), inverses.float())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +123,12 @@ class _Steps:
 
     def sequence(
         self, state: Tensor, given: bool, *tokens: Tensor
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Of tokens (H, T, ..) and a state (H, K, V): o (H, T, V), the state behind them, and
-        those that the chunks find."""
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Of tokens (H, T, ..) and a state (H, K, V): o (H, T, V), the rows of X (H, T, 64), the
+        state behind them, and those that the chunks find."""
         length = tokens[0].shape[1]
         known, rest = self.parts(state)
-        found, outputs, final = [], [], state
+        found, outputs, inverses, final = [], [], [], state
         has_state = given
         for first in range(0, length, CHUNK):
             chunk = [y[:, first : first + CHUNK] for y in tokens]
@@ -131,11 +136,13 @@ class _Steps:
             q, k, v = (pad(y, (0, 0, 0, missing)) for y in chunk[:3])
             g, beta = (pad(y, (0, missing)) for y in chunk[3:])
             found.append(final)
-            o, final, known, rest = self.chunk(has_state, known, rest, q, k, v, g, beta)
+            o, x, final, known, rest = self.chunk(has_state, known, rest, q, k, v, g, beta)
             outputs.append(o)
+            inverses.append(x)
             has_state = True
         o = torch.cat([*outputs, tokens[2][:, :0]], 1)
-        return o[:, :length], final, found
+        x = torch.cat([*inverses, o.new_zeros(len(o), 0, CHUNK)], 1)
+        return o[:, :length], x[:, :length], final, found
 
     def chunk(
         self,
@@ -147,8 +154,8 @@ class _Steps:
         v: Tensor,
         g: Tensor,
         beta: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """o (H, 64, V), and the state behind the chunk: in float32, S and S'."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """o (H, 64, V), X (H, 64, 64), and the state behind the chunk: in float32, S and S'."""
         c = self.cumulate(g)
         decay = exp((fl(c[..., :, None] - c[..., None, :])).clamp(max=0))
         kk, qk = fl(k @ k.mT), fl(q @ k.mT)
@@ -160,7 +167,8 @@ class _Steps:
         scale = fl(torch.tensor(self.scale, dtype=torch.float64))
         a, a_rest = self.parts(fl(fl(kk * decay) * beta[..., None]).tril(-1))
         p = self.rounded(fl(fl(qk * decay) * scale).tril())
-        y, y_rest = self.parts(fl(self.inverse(a, a_rest) * beta[..., None, :]))
+        x = self.inverse(a, a_rest)
+        y, y_rest = self.parts(fl(x * beta[..., None, :]))
 
         since_start, to_end = exp(c), exp(fl(c[..., -1:] - c))
         query = self.rounded(fl(q * fl(fl(since_start * scale) * query_norm)[..., None]))
@@ -182,7 +190,7 @@ class _Steps:
         s = fl(s + last.mT @ d)
         known = self.rounded(s)
         s = fl(fl(s + last_rest.mT @ d) + last.mT @ d_rest)
-        return o, s, known, self.rounded(fl(s - known))
+        return o, x, s, known, self.rounded(fl(s - known))
 
     @staticmethod
     def read(x: Tensor, left: Tensor, state: Tensor) -> Tensor:
