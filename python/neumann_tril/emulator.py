@@ -113,7 +113,8 @@ def set_option(arch: int, key: str, value: object) -> None:
         ValueError: the emulator knows no such option or value.
     """
     loaded = library(arch)
-    if loaded.emulator_set_option(key.encode(), str(value).encode()) != 0:
+    text = str(int(value)) if isinstance(value, bool) else str(value)
+    if loaded.emulator_set_option(key.encode(), text.encode()) != 0:
         raise ValueError(loaded.emulator_error().decode())
 
 

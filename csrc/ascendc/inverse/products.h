@@ -8,7 +8,7 @@
 #include "../core/pipeline.h"
 #include "../core/ring.h"
 #include "blocks.h"
-#include "images.h"
+#include "non_finite.h"
 #include "program.h"
 
 namespace neumann_tril {
@@ -74,6 +74,7 @@ class ProductStage {
     __aicore__ inline void Run() {
         ClearInputs();
         RunUnits(*this, ring_.Count(), streams_, program_.Stages(), program_.Early());
+        SettleCube(workspace_);
     }
 
     // Brings N and X0 of a unit into L1.
@@ -84,7 +85,7 @@ class ProductStage {
                               AscendC::DataCopyParams{1, kIdentityUsed<C> / 16, 0, 0});
         }
         BeginArrival(unit, Inputs());
-        const auto images = workspace_[kIdentity + ring_.PlaceOf(unit) * 2 * kImage<C>];
+        const auto images = workspace_[kImagesAt + ring_.PlaceOf(unit) * 2 * kImage<C>];
         CopyLower<C, C>(Input(unit, 0), images);
         CopyLeaves(Input(unit, 1), images[kImage<C>]);
         Arrived(unit, Inputs());
