@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -139,7 +141,7 @@ def test_tails(c, plan, dtype, packed, saturates):
     A = (torch.randn(1, T, H, c, generator=generator) * 0.1).to(dtype)
     chunks = [
         (first, min(first + c, end))
-        for begin, end in zip(starts, starts[1:], strict=False)
+        for begin, end in itertools.pairwise(starts)
         for first in range(begin, end, c)
     ]
     call = {"plan": plan, "backend": "emulator"}

@@ -280,7 +280,6 @@ class LeafSeedStage {
         const auto floats = Ub<float>(Buffers::kWords, kWordCount);
         const auto words = Words<uint16_t>(Buffers::kProducts);
         if (result_.Wide()) {
-            AscendC::PipeBarrier<PIPE_V>();
             for (int32_t group = 0; group < kLanes / 8; ++group) {
                 FromPanel(floats[group * 8 * 256], 256, f_, group, kLeafRows);
             }
