@@ -1,13 +1,13 @@
 // Chunks of A that are not finite: their result is made NaN by the vector cores.
 //
 // The cube is not relied on to carry infinities and NaN: documents disagree on whether Fixpipe
-// keeps them on its way to 16 bits. The vector cores see all of A, and keep the largest exponents:
+// keeps them on its way to 16 bits. The vector cores see all of A:
 //
-//     vector cores:  every image: largest = max(largest, exponents of N)
-//                    after the last round: largest -> workspace; tell the cube
+//     vector cores:  every image: sums = sums + 0 N, NaN for good if N is not finite
+//                    after the last round: exponents of the sums -> workspace; tell the cube
 //     cube core:     when all is issued, look at both; let the vector cores go on: at once if all
 //                    was finite, after its last store if not
-//     vector core:   if its largest is that of no finite number: look at each chunk again, and
+//     vector core:   if its sums are not finite: look at the exponents of each chunk again, and
 //                    overwrite the results of those that are not finite
 //
 // So finite input costs a look at each image, and no wait: the cube is busy longer than that.
