@@ -127,6 +127,8 @@ int emulator_set_option(const char* key, const char* value) {
         options.strict = number() != 0;
     } else if (name == "saturate") {
         options.saturate = number() != 0;
+    } else if (name == "fixpipe_saturates") {
+        options.fixpipe_saturates = number() != 0;
     } else if (name == "trace_path") {
         options.trace_path = value;
     } else if (name == "disable_sync") {
@@ -140,7 +142,7 @@ int emulator_set_option(const char* key, const char* value) {
     } else {
         option_error = "unknown option " + name +
                        "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, timing, "
-                       "strict, saturate, trace_path, disable_sync, record, costs";
+                       "strict, saturate, fixpipe_saturates, trace_path, disable_sync, record, costs";
         return -1;
     }
     emulator::set_options(options);

@@ -46,6 +46,9 @@ struct Options {
     // CTRL[48] at start. The runtime's overflow mode sets it: inf and NaN are kept (the default of
     // torch_npu on these chips), or replaced by the largest number and zero.
     bool saturate = false;
+    // Two documents disagree: CTRL[48] = 1 keeps inf and NaN in Fixpipe (the basic API's pages), or
+    // F322F16 (dav-2201) and F322BF16 do not support that (the C API's pages).
+    bool fixpipe_saturates = false;
     std::string trace_path;         // Chrome trace is written here
     std::vector<CostChange> costs;  // what differs from the chip's table
     bool record = false;            // keep what the launch did in its report, for other costs

@@ -132,6 +132,14 @@ uint32_t convert(uint32_t bits, const Mode& mode, const Scale& scale, bool relu,
     return result;
 }
 
+// Whether infinities and NaN are replaced on the way out.
+bool saturates(QuantMode_t quant) {
+    const Core& core = current_core();
+    const Machine& machine = core.machine;
+    const bool disputed = quant == F322BF16 || (quant == F322F16 && machine.soc().arch == 2201);
+    return core.saturate || (disputed && machine.options().fixpipe_saturates);
+}
+
 void check(const FixpipeCall& call, const View& to, const LocalOperand& src, DType dst_type,
            const Mode& mode, Site site) {
     const int arch = current_core().machine.soc().arch;
@@ -305,6 +313,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
         return block * call.dst_stride + (row * uint64_t{width} + inside) * out;
     };
     const bool adds = leaves && stores_add(dst_type, site);
+    const bool saturate = saturates(call.quant);
     const auto writes = [&](const Region& region) {
         adds ? fix.adds_to(to, region) : fix.writes(to, region);
     };
@@ -330,8 +339,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
                                         4;
                 uint32_t bits;
                 std::memcpy(&bits, from.data(source), 4);
-                const uint32_t result =
-                    convert(bits, mode, scales[column], call.relu, core.saturate);
+                const uint32_t result = convert(bits, mode, scales[column], call.relu, saturate);
                 const uint64_t target = place(matrix, row, column);
                 uint8_t element[4];
                 std::memcpy(element, &result, 4);
