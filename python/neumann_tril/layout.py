@@ -260,13 +260,11 @@ def gather_chunks(A: Tensor, table: ChunkTable | None) -> Tensor:
     batch, length, heads, chunk_size = A.shape
     count = -(-length // chunk_size) if table is None else len(table.first_row)
     rows = count * chunk_size if table is None else length + 1
-    padded = A
-    if rows > length:
-        padded = torch.cat([A, A.new_zeros(batch, rows - length, heads, chunk_size)], 1)
+    padded: Tensor = A.new_zeros(batch, rows, heads, chunk_size)
+    padded[:, :length] = A
     if table is not None:
         padded = padded.index_select(1, _rows(table, length, chunk_size))
-    chunks: Tensor = padded.unflatten(1, (count, chunk_size))
-    return chunks.permute(0, 3, 1, 2, 4)
+    return padded.view(batch, count, chunk_size, heads, chunk_size).permute(0, 3, 1, 2, 4)
 
 
 def join_chunks(X: Tensor, table: ChunkTable | None, length: int) -> Tensor:
@@ -275,7 +273,7 @@ def join_chunks(X: Tensor, table: ChunkTable | None, length: int) -> Tensor:
     rows = X.permute(0, 2, 3, 1, 4).flatten(1, 2)
     if table is not None:
         joined = X.new_zeros(batch, length + 1, heads, chunk_size)
-        rows = joined.index_copy(1, _rows(table, length, chunk_size), rows)
+        rows = joined.index_copy_(1, _rows(table, length, chunk_size), rows)
     return rows[:, :length]
 
 

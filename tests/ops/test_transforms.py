@@ -185,6 +185,22 @@ def test_saved_x_is_enough_under_a_batch_of_gradients() -> None:
     close([x[1] for x in found], [2 * x for x in once])
 
 
+@pytest.mark.parametrize("name", ["inverse", "solve_tril, packed", "chunk rule"])
+def test_derivatives_inside_a_compiled_function(name: str) -> None:
+    """They are left to eager mode."""
+    function, tensors = CASES[name]
+    every = tuple(range(len(tensors)))
+
+    def derivatives(*tensors: Tensor) -> Any:
+        along = jvp(scalar(function), tensors, tensors)[1]
+        return grad(scalar(function), every)(*tensors), along
+
+    torch._dynamo.reset()
+    found, along = torch.compile(derivatives, backend="aot_eager")(*tensors)
+    expected, expected_along = derivatives(*tensors)
+    close((*found, along), (*expected, expected_along))
+
+
 def test_constants_are_no_obstacle() -> None:
     """A quantised inverse of what the derivative is not taken in."""
     qplan = nt.QuantPlan.dynamic(chunk_size=16)

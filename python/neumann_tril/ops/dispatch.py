@@ -34,6 +34,8 @@ def call(
     if _has_tangent(arguments):
         return _derivable(operator, composite)(*arguments)
     if torch.compiler.is_compiling():
+        if _is_traced_derivative():
+            return _outside_graphs(operator, composite, arguments)
         return operator(*arguments)
     if _is_plain(arguments):
         return kernel(*arguments)
@@ -60,6 +62,18 @@ def recording() -> Iterator[None]:
 
 
 _DERIVATIVES = (torch._C._functorch.TransformType.Grad, torch._C._functorch.TransformType.Jvp)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _outside_graphs(operator: Any, composite: Any, arguments: tuple[Any, ...]) -> Any:
+    """Derivatives of torch.func, which the compiler leaves to eager mode."""
+    return _derivable(operator, composite)(*arguments)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _is_traced_derivative() -> bool:
+    """For the compiler, which cannot ask itself."""
+    return any(kind in _DERIVATIVES for kind in _transforms())
 
 
 def _is_derived(arguments: tuple[Any, ...]) -> bool:
