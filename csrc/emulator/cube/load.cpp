@@ -159,10 +159,6 @@ void load_2d_gm(const LocalOperand& dst, const GlobalOperand& src,
 void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
                 const AscendC::LoadData2DParamsV2& params, Site site) {
     const char* name = "LoadData V2";
-    const int arch = current_core().machine.soc().arch;
-    if (arch != 3510) {
-        fail(site, "LoadData with LoadData2DParamsV2 does not exist on architecture %d", arch);
-    }
     require_field(name, "mStep", params.mStep, 0, 255, site);
     require_field(name, "kStep", params.kStep, 0, 255, site);
     if (params.mStep == 0 || params.kStep == 0) return;
@@ -263,11 +259,8 @@ void load_transposed(const LocalOperand& dst, const LocalOperand& src,
 void load_transposed_v2(const LocalOperand& dst, const LocalOperand& src,
                         const AscendC::LoadData2dTransposeParamsV2& params, Site site) {
     const Path path = path_from_l1(dst, src, "LoadDataWithTranspose", site);
-    const int arch = current_core().machine.soc().arch;
-    if (arch != 3510 || path.to.buffer() != Buffer::L0B) {
-        fail(site,
-             "LoadDataWithTranspose with LoadData2dTransposeParamsV2 loads L0B of "
-             "architecture 3510 only");
+    if (path.to.buffer() != Buffer::L0B) {
+        fail(site, "LoadDataWithTranspose with LoadData2dTransposeParamsV2 loads L0B only");
     }
     require_field("LoadDataWithTranspose", "repeatTimes", params.repeatTimes, 1, 255, site);
     const uint32_t size = size_of(src.type);

@@ -155,16 +155,6 @@ void read_fractals(Instruction& mmad, bool strict, const View& view, uint32_t ro
     }
 }
 
-void check_types(const LocalOperand& c, const LocalOperand& a, const LocalOperand& b, Site site) {
-    const bool floats = (a.type == DType::F16 || a.type == DType::BF16 || a.type == DType::F32) &&
-                        c.type == DType::F32;
-    const bool integers = a.type == DType::I8 && c.type == DType::I32;
-    if (a.type != b.type || !(floats || integers)) {
-        fail(site, "Mmad: %s = %s x %s is not a supported combination", dtype_name(c.type),
-             dtype_name(a.type), dtype_name(b.type));
-    }
-}
-
 void require_buffer(const View& view, Buffer buffer, Site site) {
     if (view.buffer() != buffer) {
         fail(site, "Mmad: %s lies in %s, must lie in %s", view.what, buffer_name(view.buffer()),
@@ -227,7 +217,6 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     if (flag != 0 && flag != 2 && flag != 3) {
         fail(site, "Mmad: unitFlag is %u, accepted: 0, 2, 3", flag);
     }
-    check_types(c_operand, a_operand, b_operand, site);
     Core& core = current_core();
     if (!core.is_cube) fail(site, "Mmad on a vector core");
     if (core.state<MmadState>().hf32 && a_operand.type == DType::F32) {

@@ -36,19 +36,13 @@ template <typename... Types>
 struct TypeList {
     template <typename T>
     static constexpr bool has = (std::is_same_v<T, Types> || ...);
-    static std::string text() {
-        std::string all;
-        ((all += (all.empty() ? "" : ", ") + std::string(type_name<Types>())), ...);
-        return all;
-    }
 };
 
+// Refuses an element type that is not in the list of this architecture; the compiler's message goes
+// on with the type, the list, and the entry that required it.
 template <typename T, typename List>
-void require_type(const char* name, Site site) {
-    if constexpr (!List::template has<T>) {
-        fail(site, "%s does not take %s on dav-%d; it takes %s", name, type_name<T>(), __NPU_ARCH__,
-             List::text().c_str());
-    }
+constexpr void require_type() {
+    static_assert(List::template has<T>, "the entry does not take this type on this architecture");
 }
 
 inline uint32_t require_range(const char* name, const char* field, int64_t value, int64_t low,

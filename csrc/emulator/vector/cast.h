@@ -62,46 +62,40 @@ template <typename To, typename From>
 void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<From>& src,
               RoundMode mode, const Form& form, const AscendC::UnaryRepeatParams& p, Site site) {
     constexpr RoundModes modes = cast_modes<To, From>();
-    if constexpr (modes == 0) {
-        fail(site, "Cast from %s to %s does not exist on dav-%d", type_name<From>(),
-             type_name<To>(), __NPU_ARCH__);
-    } else {
-        if ((modes & mode_bit(mode)) == 0) {
-            fail(site, "Cast from %s to %s does not take %s on dav-%d", type_name<From>(),
-                 type_name<To>(), round_mode_name(mode), __NPU_ARCH__);
-        }
-        VectorCall call("Cast", site);
-        const Lanes lanes = call.lanes(form, std::max(sizeof(To), sizeof(From)));
-        const Operand from = call.operand(src, "src", p.srcBlkStride, p.srcRepStride);
-        const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
-        // Narrowing in place writes only what this or an earlier iteration has read.
-        const bool narrows_in_place = sizeof(To) < sizeof(From) && to.base == from.base &&
-                                      to.repeat_stride <= from.repeat_stride &&
-                                      to.block_stride <= from.block_stride;
-        if (!narrows_in_place) call.require_no_overlap(to, from, lanes);
-        call.reads(from, lanes);
-        call.writes(to, lanes);
-        const Overflow overflow = call.overflow();
-        [[maybe_unused]] const float scale = call.state().deq_scale;
-        const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
-            uint8_t* out = to.at(r, lane);
-            const uint8_t* a = from.at(r, lane);
-            for (uint32_t i = 0; i < count; ++i) {
-                const From value = load<From>(a + i * sizeof(From));
-                if constexpr (std::is_same_v<To, half> && std::is_same_v<From, int32_t>) {
-                    const double scaled = static_cast<double>(value) * scale;
-                    const double rounded =
-                        round_to_format(scaled, kHalfFormat, RoundMode::CAST_RINT);
-                    store(out + i * sizeof(To),
-                          narrow<half>(static_cast<float>(rounded), overflow));
-                } else {
-                    store(out + i * sizeof(To), convert<To>(value, mode, overflow));
-                }
-            }
-        };
-        for_each_segment(lanes, std::array{to, from}, body);
-        call.issue(vector_cost::kCast, lanes);
+    static_assert(modes != 0, "Cast between these types does not exist on this architecture");
+    if ((modes & mode_bit(mode)) == 0) {
+        fail(site, "Cast from %s to %s does not take %s on dav-%d", type_name<From>(),
+             type_name<To>(), round_mode_name(mode), __NPU_ARCH__);
     }
+    VectorCall call("Cast", site);
+    const Lanes lanes = call.lanes(form, std::max(sizeof(To), sizeof(From)));
+    const Operand from = call.operand(src, "src", p.srcBlkStride, p.srcRepStride);
+    const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
+    // Narrowing in place writes only what this or an earlier iteration has read.
+    const bool narrows_in_place = sizeof(To) < sizeof(From) && to.base == from.base &&
+                                  to.repeat_stride <= from.repeat_stride &&
+                                  to.block_stride <= from.block_stride;
+    if (!narrows_in_place) call.require_no_overlap(to, from, lanes);
+    call.reads(from, lanes);
+    call.writes(to, lanes);
+    const Overflow overflow = call.overflow();
+    [[maybe_unused]] const float scale = call.state().deq_scale;
+    const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
+        uint8_t* out = to.at(r, lane);
+        const uint8_t* a = from.at(r, lane);
+        for (uint32_t i = 0; i < count; ++i) {
+            const From value = load<From>(a + i * sizeof(From));
+            if constexpr (std::is_same_v<To, half> && std::is_same_v<From, int32_t>) {
+                const double scaled = static_cast<double>(value) * scale;
+                const double rounded = round_to_format(scaled, kHalfFormat, RoundMode::CAST_RINT);
+                store(out + i * sizeof(To), narrow<half>(static_cast<float>(rounded), overflow));
+            } else {
+                store(out + i * sizeof(To), convert<To>(value, mode, overflow));
+            }
+        }
+    };
+    for_each_segment(lanes, std::array{to, from}, body);
+    call.issue(vector_cost::kCast, lanes);
 }
 
 }  // namespace emulator

@@ -12,7 +12,7 @@ using TransposeTypes = TypeList<int8_t, uint8_t, int16_t, uint16_t, half, int32_
 template <typename T>
 void run_to_5hd(const uint64_t* dst, const uint64_t* src, const AscendC::TransDataTo5HDParams& p,
                 Site site) {
-    require_type<T, TransposeTypes>("TransDataTo5HD", site);
+    require_type<T, TransposeTypes>();
     VectorCall call("TransDataTo5HD", site);
     constexpr uint32_t rows = AscendC::NCHW_CONV_ADDR_LIST_SIZE;
     constexpr uint32_t columns = sizeof(T) == 1 ? 16 : kBlockBytes / sizeof(T);
@@ -64,7 +64,7 @@ namespace AscendC {
 
 template <typename T>
 void Transpose(const LocalTensor<T>& dst, const LocalTensor<T>& src, Site site = Site::here()) {
-    emulator::require_type<T, emulator::TypeList<int16_t, uint16_t, half>>("Transpose", site);
+    emulator::require_type<T, emulator::TypeList<int16_t, uint16_t, half>>();
     emulator::VectorCall call("Transpose", site);
     const emulator::Lanes lanes = emulator::Lanes::counted(256, 128);
     const emulator::Operand from = call.operand(src, "src");

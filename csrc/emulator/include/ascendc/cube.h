@@ -50,14 +50,17 @@ inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint3
     params.blockLen = (params.blockLen + unit - 1) / unit;
     emulator::copy_local_to_local(dst.operand(), src.operand(), params, site);
 }
-#if __NPU_ARCH__ == 3510
-template <typename T, bool enableSmallC0 = false>
-#else
 template <typename T>
-#endif
 inline void DataCopy(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
                      const Nd2NzParams& params, Site site = Site::here()) {
     emulator::copy_nd_to_nz(dst.operand(), src.operand(), params, site);
+}
+template <typename T, bool enableSmallC0>
+EMULATOR_ONLY_ON_3510("DataCopy with enableSmallC0")
+inline void DataCopy(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
+                     const Nd2NzParams& params, Site site = Site::here()) {
+    static_assert(!enableSmallC0, "DataCopy: enableSmallC0 is not modelled");
+    DataCopy(dst, src, params, site);
 }
 
 // --- Fill
@@ -86,6 +89,7 @@ inline void LoadData(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
     emulator::load_2d_gm(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
+EMULATOR_ONLY_ON_3510("LoadData with LoadData2DParamsV2")
 inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData2DParamsV2& params, Site site = Site::here()) {
     emulator::load_2d_v2(dst.operand(), src.operand(), params, site);
@@ -97,6 +101,7 @@ inline void LoadDataWithTranspose(const LocalTensor<T>& dst, const LocalTensor<T
     emulator::load_transposed(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
+EMULATOR_ONLY_ON_3510("LoadDataWithTranspose with LoadData2dTransposeParamsV2")
 inline void LoadDataWithTranspose(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                                   const LoadData2dTransposeParamsV2& params,
                                   Site site = Site::here()) {
@@ -154,23 +159,17 @@ inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
     emulator::load_3d(dst.operand(), src.operand(), emulator_load_3d<config>(params, site), site);
 }
-#if __NPU_ARCH__ == 3510
-struct LoadDataRepeatParamWithStride {
-    LoadDataRepeatParamWithStride() = default;
-    LoadDataRepeatParamWithStride(Field16 stride, Field8 time, Field8 mode, Field16 dst_stride)
-        : repeatStride(stride), repeatTime(time), repeatMode(mode), dstStride(dst_stride) {}
-    Field16 repeatStride = 0;
-    Field8 repeatTime = 1;
-    Field8 repeatMode = 0;
-    Field16 dstStride = 0;
-};
-inline void SetLoadDataRepeatWithStride(const LoadDataRepeatParamWithStride& params) {
-    emulator::current_core().state<LoadDataRepeatParamWithStride>() = params;
+using LoadDataRepeatParamWithStride EMULATOR_ONLY_ON_3510("LoadDataRepeatParamWithStride") =
+    emulator::Load3DRepeat;
+EMULATOR_ONLY_ON_3510("SetLoadDataRepeatWithStride")
+inline void SetLoadDataRepeatWithStride(const emulator::Load3DRepeat& params) {
+    emulator::current_core().state<emulator::Load3DRepeat>() = params;
 }
 template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAULT_CONFIG>
+EMULATOR_ONLY_ON_3510("LoadDataWithStride")
 inline void LoadDataWithStride(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                                const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
-    const auto& repeat = emulator::current_core().state<LoadDataRepeatParamWithStride>();
+    const auto& repeat = emulator::current_core().state<emulator::Load3DRepeat>();
     emulator::Load3D call = emulator_load_3d<config>(params, site);
     if (repeat.repeatTime != 1) {
         emulator::fail(site, "LoadDataWithStride: repeatTime %u is not modelled",
@@ -179,7 +178,6 @@ inline void LoadDataWithStride(const LocalTensor<T>& dst, const LocalTensor<T>& 
     call.dst_stride = repeat.dstStride;
     emulator::load_3d(dst.operand(), src.operand(), call, site);
 }
-#endif
 
 // --- Mmad
 inline bool emulator_disables_gemv(const MmadParams& params) {
@@ -190,15 +188,27 @@ inline bool emulator_disables_gemv(const MmadParams& params) {
     return false;
 #endif
 }
+// half, bfloat16_t or float into float, int8_t into int32_t.
+template <typename C, typename A, typename B>
+constexpr void emulator_require_mmad_types() {
+    constexpr bool real =
+        std::is_same_v<A, half> || std::is_same_v<A, bfloat16_t> || std::is_same_v<A, float>;
+    constexpr bool integer = std::is_same_v<A, int8_t>;
+    static_assert(std::is_same_v<A, B> &&
+                      (real ? std::is_same_v<C, float> : integer && std::is_same_v<C, int32_t>),
+                  "Mmad does not take these types on this architecture");
+}
 template <typename T, typename U, typename S>
 inline void Mmad(const LocalTensor<T>& c, const LocalTensor<U>& a, const LocalTensor<S>& b,
                  const MmadParams& params, Site site = Site::here()) {
+    emulator_require_mmad_types<T, U, S>();
     emulator::mmad(c.operand(), a.operand(), b.operand(), nullptr, params,
                    emulator_disables_gemv(params), site);
 }
 template <typename T, typename U, typename S, typename V>
 inline void Mmad(const LocalTensor<T>& c, const LocalTensor<U>& a, const LocalTensor<S>& b,
                  const LocalTensor<V>& bias, const MmadParams& params, Site site = Site::here()) {
+    emulator_require_mmad_types<T, U, S>();
     const emulator::LocalOperand operand = bias.operand();
     emulator::mmad(c.operand(), a.operand(), b.operand(), &operand, params,
                    emulator_disables_gemv(params), site);
@@ -316,20 +326,22 @@ inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
     call.quant_vector = &vector;
     emulator::fixpipe(dst.operand(), src.operand(), call, site);
 }
-#if __NPU_ARCH__ == 3510
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a LocalTensor")
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
     emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
                       site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a GlobalTensor")
 inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
     emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
                       site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a LocalTensor with scales")
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                     const LocalTensor<uint64_t>& scales,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
@@ -339,6 +351,7 @@ inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
     emulator::fixpipe(dst.operand(), src.operand(), call, site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a GlobalTensor with scales")
 inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                     const LocalTensor<uint64_t>& scales,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
@@ -347,10 +360,9 @@ inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
     call.quant_vector = &vector;
     emulator::fixpipe(dst.operand(), src.operand(), call, site);
 }
-#endif
 
 // --- DataCopy out of L0C, with settings from registers
-inline void SetFixpipeNz2ndFlag(uint16_t count, uint16_t src_stride, uint32_t dst_stride) {
+inline void SetFixpipeNz2ndFlag(Field16 count, Field16 src_stride, NdSizeField dst_stride) {
     auto& state = emulator::current_core().state<emulator::FixpipeState>();
     state.nd_num = count;
     state.src_nd_stride = src_stride;

@@ -229,17 +229,22 @@ struct MmadParams {
     bool cmatrixSource = false;
     bool cmatrixInitVal = true;
 #if __NPU_ARCH__ == 3510
-    bool disableGemv = false;
+    EMULATOR_ONLY_ON_3510("MmadParams::disableGemv") bool disableGemv = false;
 #endif
 };
 
 struct FixpipeConfig {
     CO2Layout format;
-    bool isToUB = false;
+#if __NPU_ARCH__ == 3510
+    EMULATOR_ONLY_ON_3510("FixpipeConfig::isToUB") bool isToUB = false;
     constexpr FixpipeConfig(CO2Layout layout, bool to_ub = false) : format(layout), isToUB(to_ub) {}
+#else
+    constexpr FixpipeConfig(CO2Layout layout, bool = false) : format(layout) {}
+#endif
 };
 inline constexpr FixpipeConfig CFG_NZ = {CO2Layout::NZ};
 inline constexpr FixpipeConfig CFG_ROW_MAJOR = {CO2Layout::ROW_MAJOR};
+EMULATOR_ONLY_ON_3510("CFG_COLUMN_MAJOR")
 inline constexpr FixpipeConfig CFG_COLUMN_MAJOR = {CO2Layout::COLUMN_MAJOR};
 
 struct FixpipeParamsV220 {

@@ -142,6 +142,7 @@ class GlobalTensor {
     template <CacheRwMode mode = CacheRwMode::RW>
     void SetL2CacheHint(CacheMode) {}
     template <typename U>
+    EMULATOR_ONLY_ON_3510("GlobalTensor::ReinterpretCast")
     GlobalTensor<U> ReinterpretCast() const {
         GlobalTensor<U> view;
         view.SetGlobalBuffer(reinterpret_cast<U*>(address_), count_ * sizeof(T) / sizeof(U));
