@@ -245,6 +245,16 @@ TYPES = [
         f"{X}, {X}, LocalTensor<uint32_t>(), 1, GatherRepeatParams()",
         {3510: one("int16_t", "half", "bfloat16_t", "int32_t", "float"), 0: one("int8_t")},
     ),
+    *calls(
+        "Transpose",
+        f"{X}, {X}, LocalTensor<uint8_t>(), TransposeParamsExt()",
+        {3510: one("bfloat16_t"), 0: one("int64_t")},
+    ),
+    Types(
+        "TransDataTo5HD",
+        "uint64_t x[16]; TransDataTo5HD<T0>(x, x, TransDataTo5HDParams());",
+        {3510: one("bfloat16_t"), 0: one("int64_t")},
+    ),
     *calls("Transpose", f"{X}, {X}", {0: one("bfloat16_t", "float")}),
     *calls(
         "Cast",
