@@ -18,7 +18,7 @@ ARCHITECTURES = (2201, 3510)
 HEADERS = {
     "Tensors, positions, flags": ("tensor", "types", "sync", "qualifiers", "builtins"),
     "Queues and buffers": ("pipe", "queue", "buffers"),
-    "Data movement": ("params", "copy_pad"),
+    "Data movement": ("params", "copy_pad", "loop_mode"),
     "Matrix unit, Fixpipe": ("cube", "atomic"),
     "Vector arithmetic": ("arithmetic", "cast", "scalar_types"),
     "Comparison, selection, reduction": ("compare_select", "reduce"),
@@ -143,6 +143,22 @@ USES = {
     "DEFAULT_SYNC_ALL_CONFIG": "auto x = DEFAULT_SYNC_ALL_CONFIG;",
     "SyncAll with SyncAllConfig": "SyncAll<true, DEFAULT_SYNC_ALL_CONFIG>();",
     "DataCopy with enableSmallC0": "DataCopy<half, false>(local, global, Nd2NzParams());",
+    "DataCopyPad into UB with DataCopyExtParams and PaddingMode": (
+        "DataCopyPad<half, PaddingMode::Normal>"
+        "(local, global, DataCopyExtParams(), DataCopyPadExtParams<half>());"
+    ),
+    "DataCopyPad out of UB with DataCopyExtParams and PaddingMode": (
+        "DataCopyPad<half, PaddingMode::Normal>(global, local, DataCopyExtParams());"
+    ),
+    "DataCopyPad into UB with DataCopyParams and PaddingMode": (
+        "DataCopyPad<half, PaddingMode::Normal>"
+        "(local, global, DataCopyParams(), DataCopyPadParams());"
+    ),
+    "DataCopyPad out of UB with DataCopyParams and PaddingMode": (
+        "DataCopyPad<half, PaddingMode::Normal>(global, local, DataCopyParams());"
+    ),
+    "SetLoopModePara": "SetLoopModePara(LoopModeParams(), DataCopyMVType::UB_TO_OUT);",
+    "ResetLoopModePara": "ResetLoopModePara(DataCopyMVType::UB_TO_OUT);",
     "LoadData with LoadData2DParamsV2": "LoadData(local, local, LoadData2DParamsV2());",
     "LoadDataWithTranspose with LoadData2dTransposeParamsV2": (
         "LoadDataWithTranspose(local, local, LoadData2dTransposeParamsV2());"
