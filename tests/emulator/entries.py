@@ -114,13 +114,15 @@ def tables() -> str:
         ]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     lines += ["", "| Element types | dav-2201 only | dav-3510 only |", "|---|---|---|"]
+    rows: dict[str, list[str]] = {}  # entries of the same types share a row
     for entry in TYPES:
         cells = [
             ", ".join(f"`{' from '.join(types)}`" for types in entry.only.get(which, ()))
             for which in ARCHITECTURES
         ]
         if any(cells):
-            lines.append(f"| `{entry.name}` | {' | '.join(cells)} |")
+            rows.setdefault(" | ".join(cells), []).append(f"`{entry.name}`")
+    lines += [f"| {', '.join(dict.fromkeys(names))} | {cells} |" for cells, names in rows.items()]
     return "\n".join(lines)
 
 
@@ -277,6 +279,9 @@ TYPES = [
         f"{X}, LocalTensor<T1>(), RoundMode::CAST_NONE, 64",
         {
             3510: (
+                ("int16_t", "int4b_t"),
+                ("bfloat16_t", "int4b_t"),
+                ("int4b_t", "int16_t"),
                 ("half", "bfloat16_t"),
                 ("bfloat16_t", "half"),
                 ("int16_t", "int8_t"),
@@ -294,19 +299,43 @@ TYPES = [
                 ("int16_t", "uint32_t"),
                 ("uint16_t", "uint32_t"),
             ),
-            0: (("int8_t", "float"), ("bfloat16_t", "int32_t"), ("half", "int64_t")),
+            0: (("int8_t", "float"), ("bfloat16_t", "int32_t"), ("int4b_t", "float")),
         },
     ),
-    *calls(
+    Types(
         "Mmad",
-        f"{X}, LocalTensor<T1>(), LocalTensor<T2>(), MmadParams()",
+        f"Mmad({X}, LocalTensor<T1>(), LocalTensor<T2>(), MmadParams());",
         {
-            0: (
-                ("float", "half", "bfloat16_t"),
-                ("half", "half", "half"),
-                ("int32_t", "half", "half"),
-            )
+            2201: (("int32_t", "int4b_t", "int4b_t"),),
+            0: (("float", "half", "bfloat16_t"), ("half", "half", "half")),
         },
+    ),
+    Types(
+        "Mmad",
+        f"Mmad({X}, LocalTensor<T1>(), LocalTensor<T1>(), {X}, MmadParams());",
+        {0: (("int32_t", "int4b_t"), ("int32_t", "half"))},
+    ),
+    *calls("LoadData", f"{X}, {X}, LoadData2DParams()", {2201: one("int4b_t"), 0: one("int64_t")}),
+    *calls("LoadData", f"{X}, GlobalTensor<T0>(), LoadData2DParams()", {0: one("int4b_t")}),
+    *calls(
+        "LoadData",
+        f"{X}, {X}, LoadData3DParamsV2<T0>()",
+        {2201: one("int4b_t"), 0: one("int16_t")},
+    ),
+    *calls(
+        "LoadDataWithTranspose",
+        f"{X}, {X}, LoadData2dTransposeParams()",
+        {2201: one("int4b_t"), 0: one("int16_t")},
+    ),
+    *calls(
+        "DataCopy",
+        f"{X}, GlobalTensor<T0>(), Nd2NzParams()",
+        {2201: one("int4b_t"), 0: one("int64_t")},
+    ),
+    *calls(
+        "DataCopyPad",
+        f"GlobalTensor<T0>(), {X}, DataCopyExtParams()",
+        {3510: one("bool"), 0: one("int4b_t")},
     ),
 ]
 """The entries that do not take the same types everywhere, and types that they take nowhere."""

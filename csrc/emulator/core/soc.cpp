@@ -5,7 +5,8 @@ namespace emulator {
 namespace {
 
 constexpr Costs kCosts2201 = {
-    /*cube_k*/ 32,
+    /*cube_k*/ 64,
+    32,
     16,
     4,
     /*mmad gap, latency*/ 8,

@@ -17,7 +17,7 @@ namespace emulator {
 //   assumed nothing public states it
 struct Costs {
     // ceil16(m) ceil16(n) ceil_k0(k) / (16 16 cube_k) cycles [cube]
-    double cube_k_b8, cube_k_b16, cube_k_b32;
+    double cube_k_b4, cube_k_b8, cube_k_b16, cube_k_b32;
     double mmad_gap;      // between two Mmads: 60 cycles in 8 Mmads of the unit-flag example [doc]
     double mmad_latency;  // [perf]
     // Bytes per cycle inside the core [cube].

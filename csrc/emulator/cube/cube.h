@@ -14,7 +14,7 @@ void copy_local_to_gm(const GlobalOperand& dst, const LocalOperand& src,
 void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
                          const AscendC::DataCopyParams& params, Site site);
 // DataCopy(dst, src, count): whole 32-byte units.
-AscendC::DataCopyParams contiguous(uint32_t count, uint32_t element_size, Site site);
+AscendC::DataCopyParams contiguous(uint32_t count, uint64_t bytes, Site site);
 void copy_nd_to_nz(const LocalOperand& dst, const GlobalOperand& src,
                    const AscendC::Nd2NzParams& params, Site site);
 void fill(const LocalOperand& dst, uint32_t repeat, uint32_t blocks, uint32_t gap,

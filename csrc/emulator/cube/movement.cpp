@@ -39,8 +39,7 @@ struct Pieces {
 
 }  // namespace
 
-DataCopyParams contiguous(uint32_t count, uint32_t element_size, Site site) {
-    const uint64_t bytes = uint64_t{count} * element_size;
+DataCopyParams contiguous(uint32_t count, uint64_t bytes, Site site) {
     if (bytes % kBlock != 0) {
         fail(site, "DataCopy: %u elements are %llu bytes, not a multiple of 32", count,
              static_cast<unsigned long long>(bytes));

@@ -20,6 +20,7 @@ constexpr RoundModes cast_modes() {
     constexpr auto is = [](auto to, auto from) {
         return std::is_same_v<To, decltype(to)> && std::is_same_v<From, decltype(from)>;
     };
+    using I4 = AscendC::int4b_t;
     using I8 = int8_t;
     using U8 = uint8_t;
     using I16 = int16_t;
@@ -28,12 +29,13 @@ constexpr RoundModes cast_modes() {
     constexpr half f16{};
     constexpr bfloat16_t bf16{};
     constexpr bool v2201 = __NPU_ARCH__ == 2201;
-    if (is(f16, I8{}) || is(f16, U8{}) || is(0.0f, I16{}) || is(0.0f, f16) || is(0.0f, bf16)) {
+    if (is(f16, I4{}) || is(f16, I8{}) || is(f16, U8{}) || is(0.0f, I16{}) || is(0.0f, f16) ||
+        is(0.0f, bf16)) {
         return kExact;
     }
     if (is(I16{}, I32{}) || is(I64{}, I32{}) || is(I32{}, I64{})) return kExact;
     if (is(f16, I32{})) return kAnyMode;  // scaled by DEQSCALE, the rounding is ignored
-    if (is(f16, I16{}) || is(I8{}, f16) || is(U8{}, f16) || is(0.0f, I32{})) {
+    if (is(f16, I16{}) || is(I4{}, f16) || is(I8{}, f16) || is(U8{}, f16) || is(0.0f, I32{})) {
         return v2201 ? kRounded | kExact : kRounded;
     }
     if (is(f16, 0.0f)) return kRounded | kExact | kOdd;
@@ -43,8 +45,9 @@ constexpr RoundModes cast_modes() {
     }
     if (v2201) return 0;
     if (is(f16, bf16) || is(bf16, f16)) return kRounded;
-    if (is(I16{}, I8{}) || is(I32{}, I8{}) || is(uint16_t{}, U8{}) || is(uint32_t{}, U8{}) ||
-        is(U8{}, I16{}) || is(I32{}, I16{}) || is(uint32_t{}, I16{}) || is(U8{}, uint16_t{}) ||
+    if (is(I16{}, I4{}) || is(bf16, I4{}) || is(I4{}, I16{}) || is(I16{}, I8{}) ||
+        is(I32{}, I8{}) || is(uint16_t{}, U8{}) || is(uint32_t{}, U8{}) || is(U8{}, I16{}) ||
+        is(I32{}, I16{}) || is(uint32_t{}, I16{}) || is(U8{}, uint16_t{}) ||
         is(uint32_t{}, uint16_t{}) || is(U8{}, I32{}) || is(uint16_t{}, I32{}) ||
         is(U8{}, uint32_t{}) || is(I16{}, uint32_t{}) || is(uint16_t{}, uint32_t{})) {
         return kExact;
@@ -58,6 +61,29 @@ constexpr const char* round_mode_name(RoundMode mode) {
     return names[static_cast<int>(mode)];
 }
 
+// One element; int4b_t saturates as other integers do.
+template <typename To, typename From>
+To cast_element(From value, RoundMode mode, Overflow overflow) {
+    if constexpr (kBits<From> == 4) {
+        return convert<To>(static_cast<int8_t>(value), mode, overflow);
+    } else if constexpr (kBits<To> == 4) {
+        const int wide = convert<int8_t>(value, mode, overflow);
+        return std::min(std::max(wide, -8), 7);
+    } else {
+        return convert<To>(value, mode, overflow);
+    }
+}
+
+// int4b_t: the two elements of a byte take part, or neither does.
+inline void require_pairs(const Lanes& lanes, Site site) {
+    for (uint32_t r = 0; r < lanes.iterations(); ++r) {
+        lanes.runs(r, [&](uint32_t first, uint32_t end) {
+            if (first % 2 == 0 && end % 2 == 0) return;
+            fail(site, "Cast: of the two int4b_t of a byte one takes part, the other does not");
+        });
+    }
+}
+
 template <typename To, typename From>
 void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<From>& src,
               RoundMode mode, const Form& form, const AscendC::UnaryRepeatParams& p, Site site) {
@@ -69,10 +95,11 @@ void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<Fr
     }
     VectorCall call("Cast", site);
     const Lanes lanes = call.lanes(form, std::max(sizeof(To), sizeof(From)));
+    if constexpr (kBits<To> == 4 || kBits<From> == 4) require_pairs(lanes, site);
     const Operand from = call.operand(src, "src", p.srcBlkStride, p.srcRepStride);
     const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
     // Narrowing in place writes only what this or an earlier iteration has read.
-    const bool narrows_in_place = sizeof(To) < sizeof(From) && to.base == from.base &&
+    const bool narrows_in_place = kBits<To> < kBits<From> && to.base == from.base &&
                                   to.repeat_stride <= from.repeat_stride &&
                                   to.block_stride <= from.block_stride;
     if (!narrows_in_place) call.require_no_overlap(to, from, lanes);
@@ -84,13 +111,13 @@ void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<Fr
         uint8_t* out = to.at(r, lane);
         const uint8_t* a = from.at(r, lane);
         for (uint32_t i = 0; i < count; ++i) {
-            const From value = load<From>(a + i * sizeof(From));
+            const From value = element_of<From>(a, i);
             if constexpr (std::is_same_v<To, half> && std::is_same_v<From, int32_t>) {
                 const double scaled = static_cast<double>(value) * scale;
                 const double rounded = round_to_format(scaled, kHalfFormat, RoundMode::CAST_RINT);
-                store(out + i * sizeof(To), narrow<half>(static_cast<float>(rounded), overflow));
+                set_element(out, i, narrow<half>(static_cast<float>(rounded), overflow));
             } else {
-                store(out + i * sizeof(To), convert<To>(value, mode, overflow));
+                set_element(out, i, cast_element<To>(value, mode, overflow));
             }
         }
     };
@@ -106,10 +133,9 @@ namespace AscendC {
 template <typename T, typename U>
 void Cast(const LocalTensor<T>& dst, const LocalTensor<U>& src, const RoundMode& roundMode,
           const uint32_t count, Site site = Site::here()) {
-    constexpr int widest = sizeof(T) > sizeof(U) ? sizeof(T) : sizeof(U);
+    constexpr int to = emulator::kBits<T>, from = emulator::kBits<U>, widest = std::max(to, from);
     emulator::run_cast(dst, src, roundMode, emulator::Form::first(count),
-                       UnaryRepeatParams(1, 1, 8 * sizeof(T) / widest, 8 * sizeof(U) / widest),
-                       site);
+                       UnaryRepeatParams(1, 1, 8 * to / widest, 8 * from / widest), site);
 }
 template <typename T, typename U, bool isSetMask = true, typename Mask>
 void Cast(const LocalTensor<T>& dst, const LocalTensor<U>& src, const RoundMode& roundMode,

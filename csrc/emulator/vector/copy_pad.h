@@ -140,6 +140,10 @@ inline Padding padding_of(bool is_pad, uint32_t left, uint32_t right, uint64_t v
     return padding;
 }
 
+using PaddedTypes2201 = TypeList<int8_t, uint8_t, int16_t, uint16_t, half, bfloat16_t, int32_t,
+                                 uint32_t, float, int64_t, uint64_t, double>;
+using PaddedTypes = ByArch<PaddedTypes2201, Extended<PaddedTypes2201, bool>::List>;
+
 // The four forms of DataCopyPad: with DataCopyParams, lengths and gaps count as in
 // DataCopyExtParams.
 inline PadGeometry pad_geometry(const AscendC::DataCopyExtParams& p, AscendC::PaddingMode mode) {
@@ -152,6 +156,7 @@ inline PadGeometry pad_geometry(const AscendC::DataCopyParams& p, AscendC::Paddi
 template <typename T, typename Params, typename Pad>
 void run_pad_in(const AscendC::LocalTensor<T>& dst, const AscendC::GlobalTensor<T>& src,
                 const Params& params, const Pad& pad, AscendC::PaddingMode mode, Site site) {
+    require_type<T, PaddedTypes>();
     uint64_t value = 0;
     std::memcpy(&value, &pad.paddingValue, std::min(sizeof(value), sizeof(pad.paddingValue)));
     const PadGeometry geometry = pad_geometry(params, mode);
@@ -163,6 +168,7 @@ void run_pad_in(const AscendC::LocalTensor<T>& dst, const AscendC::GlobalTensor<
 template <typename T, typename Params>
 void run_pad_out(const AscendC::GlobalTensor<T>& dst, const AscendC::LocalTensor<T>& src,
                  const Params& params, AscendC::PaddingMode mode, Site site) {
+    require_type<T, PaddedTypes>();
     copy_pad_out(dst.operand(), src.operand(), pad_geometry(params, mode), site);
 }
 

@@ -21,13 +21,6 @@ using Reals = TypeList<half, float>;
 using RealsAndBf16 = TypeList<half, bfloat16_t, float>;
 using Arithmetic = TypeList<half, float, int16_t, int32_t>;
 using WideArithmetic = TypeList<half, bfloat16_t, float, int16_t, uint16_t, int32_t, uint32_t>;
-#if __NPU_ARCH__ == 3510
-template <typename, typename List>
-using ByArch = List;
-#else
-template <typename List, typename>
-using ByArch = List;
-#endif
 
 // Rounds a float to T by the overflow rule; integers pass through a wrap-around conversion.
 template <typename T, typename Wide>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ascendc/atomic.h"
+#include "ascendc/cube_types.h"
 #include "ascendc/sync.h"
 #include "cube/cube.h"
 
@@ -19,7 +20,8 @@ template <typename T>
 inline void DataCopy(const LocalTensor<T>& dst, const GlobalTensor<T>& src, uint32_t count,
                      Site site = Site::here()) {
     emulator::copy_gm_to_local(dst.operand(), src.operand(),
-                               emulator::contiguous(count, sizeof(T), site), site);
+                               emulator::contiguous(count, emulator::bytes_of<T>(count), site),
+                               site);
 }
 template <typename T>
 inline void DataCopy(const GlobalTensor<T>& dst, const LocalTensor<T>& src,
@@ -30,7 +32,8 @@ template <typename T>
 inline void DataCopy(const GlobalTensor<T>& dst, const LocalTensor<T>& src, uint32_t count,
                      Site site = Site::here()) {
     emulator::copy_local_to_gm(dst.operand(), src.operand(),
-                               emulator::contiguous(count, sizeof(T), site), site);
+                               emulator::contiguous(count, emulator::bytes_of<T>(count), site),
+                               site);
 }
 template <typename T, typename U>
 inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<U>& src,
@@ -40,7 +43,7 @@ inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<U>& src,
 template <typename T>
 inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint32_t count,
                      Site site = Site::here()) {
-    DataCopyParams params = emulator::contiguous(count, sizeof(T), site);
+    DataCopyParams params = emulator::contiguous(count, emulator::bytes_of<T>(count), site);
     // The unit of a copy to BT or FB is larger: 64 or 128 bytes on dav-2201.
     const emulator::Buffer to =
         emulator::buffer_of(static_cast<TPosition>(dst.GetPosition()), site);
@@ -50,9 +53,11 @@ inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint3
     params.blockLen = (params.blockLen + unit - 1) / unit;
     emulator::copy_local_to_local(dst.operand(), src.operand(), params, site);
 }
+// dav-2201: int4b_t as 8-bit elements that hold two.
 template <typename T>
 inline void DataCopy(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
                      const Nd2NzParams& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::Nd2NzTypes>();
     emulator::copy_nd_to_nz(dst.operand(), src.operand(), params, site);
 }
 template <typename T, bool enableSmallC0>
@@ -81,11 +86,13 @@ inline void InitConstValue(const LocalTensor<T>& dst, const InitConstValueParams
 template <typename T>
 inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData2DParams& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::LoadTypes>();
     emulator::load_2d(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
 inline void LoadData(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
                      const LoadData2DParams& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::Elements>();
     emulator::load_2d_gm(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
@@ -98,6 +105,7 @@ template <typename T>
 inline void LoadDataWithTranspose(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                                   const LoadData2dTransposeParams& params,
                                   Site site = Site::here()) {
+    emulator::require_type<T, emulator::RearrangedTypes>();
     emulator::load_transposed(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
@@ -157,6 +165,7 @@ inline emulator::Load3D emulator_load_3d(const LoadData3DParamsV2<T>& p, Site si
 template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAULT_CONFIG>
 inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::RearrangedTypes>();
     emulator::load_3d(dst.operand(), src.operand(), emulator_load_3d<config>(params, site), site);
 }
 using LoadDataRepeatParamWithStride EMULATOR_ONLY_ON_3510("LoadDataRepeatParamWithStride") =
@@ -188,27 +197,17 @@ inline bool emulator_disables_gemv(const MmadParams& params) {
     return false;
 #endif
 }
-// half, bfloat16_t or float into float, int8_t into int32_t.
-template <typename C, typename A, typename B>
-constexpr void emulator_require_mmad_types() {
-    constexpr bool real =
-        std::is_same_v<A, half> || std::is_same_v<A, bfloat16_t> || std::is_same_v<A, float>;
-    constexpr bool integer = std::is_same_v<A, int8_t>;
-    static_assert(std::is_same_v<A, B> &&
-                      (real ? std::is_same_v<C, float> : integer && std::is_same_v<C, int32_t>),
-                  "Mmad does not take these types on this architecture");
-}
 template <typename T, typename U, typename S>
 inline void Mmad(const LocalTensor<T>& c, const LocalTensor<U>& a, const LocalTensor<S>& b,
                  const MmadParams& params, Site site = Site::here()) {
-    emulator_require_mmad_types<T, U, S>();
+    emulator::require_mmad_types<T, U, S, emulator::Multiplied>();
     emulator::mmad(c.operand(), a.operand(), b.operand(), nullptr, params,
                    emulator_disables_gemv(params), site);
 }
 template <typename T, typename U, typename S, typename V>
 inline void Mmad(const LocalTensor<T>& c, const LocalTensor<U>& a, const LocalTensor<S>& b,
                  const LocalTensor<V>& bias, const MmadParams& params, Site site = Site::here()) {
-    emulator_require_mmad_types<T, U, S>();
+    emulator::require_mmad_types<T, U, S, emulator::MultipliedWithBias>();
     const emulator::LocalOperand operand = bias.operand();
     emulator::mmad(c.operand(), a.operand(), b.operand(), &operand, params,
                    emulator_disables_gemv(params), site);
