@@ -13,6 +13,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "only_on.h"
+
 namespace AscendC {
 
 // How a conversion drops digits. CAST_NONE means CAST_RINT wherever digits are lost.
@@ -24,7 +26,7 @@ enum class RoundMode {
     CAST_ROUND,  // to nearest, ties away from zero
     CAST_TRUNC,  // towards zero
     CAST_ODD,    // inexact: to the neighbour whose last digit is odd (von Neumann)
-    CAST_HYBRID,
+    CAST_HYBRID EMULATOR_ONLY_ON_3510("RoundMode::CAST_HYBRID"),
 };
 
 }  // namespace AscendC

@@ -28,7 +28,7 @@ HEADERS = {
 """Row of the table -> headers, by their stems."""
 
 OWN = re.compile(
-    r"(?i:emulator).*|\w+Types|Field\w*|Nd\w+Field|Site|\w*[eE]vent_?[pP]ipes|\w*operator|IsSameTypeHelper"
+    r"(?i:emulator).*|\w+Types|Field\w*|Nd\w+Field|Site|\w*[eE]vent_?[pP]ipes|\w*operator|IsSameTypeHelper|\w+Of3510"
     r"|load_element|assert_in_kernel|static_assert|(buffer|position)_of"
     r"|(\w+)::\2|LocalTensor::Element"
 )
@@ -104,6 +104,11 @@ def refused() -> dict[str, int]:
     return {entry.name: entry.architectures[0] for entry in every if len(entry.architectures) == 1}
 
 
+def pair(types: tuple[str, ...]) -> str:
+    """How the page writes the types of one use: the destination, and what it comes from."""
+    return f"{types[0]} from {' and '.join(types[1:])}" if len(types) > 1 else types[0]
+
+
 def tables() -> str:
     """The tables of the page."""
     lines = ["| | dav-2201 and dav-3510 | dav-2201 only | dav-3510 only |", "|---|---|---|---|"]
@@ -117,7 +122,7 @@ def tables() -> str:
     rows: dict[str, list[str]] = {}  # entries of the same types share a row
     for entry in TYPES:
         cells = [
-            ", ".join(f"`{' from '.join(types)}`" for types in entry.only.get(which, ()))
+            ", ".join(f"`{pair(types)}`" for types in entry.only.get(which, ()))
             for which in ARCHITECTURES
         ]
         if any(cells):
@@ -180,6 +185,8 @@ USES = {
     "Fixpipe with FixpipeParamsArch3510 to a GlobalTensor with scales": (
         "Fixpipe(global, sums, scales, FixpipeParamsArch3510<>());"
     ),
+    "RoundMode::CAST_HYBRID": "auto x = RoundMode::CAST_HYBRID;",
+    "Nz2NdParams": "Nz2NdParams x;",
     "Copy with a count": "Copy(local, local, 64u);",
     "Neg": "Neg(local, local, 64u);",
     "GetReduceRepeatMaxMinSpr": "float x, y; GetReduceRepeatMaxMinSpr(x, y);",
@@ -300,6 +307,17 @@ TYPES = [
                 ("uint16_t", "uint32_t"),
             ),
             0: (("int8_t", "float"), ("bfloat16_t", "int32_t"), ("int4b_t", "float")),
+        },
+    ),
+    Types(
+        "Cast",
+        "Cast<T0, T1, RoundMode::T2>(T0());",
+        {
+            0: (
+                ("float", "half", "CAST_RINT"),
+                ("float", "int32_t", "CAST_TRUNC"),
+                ("half", "int32_t", "CAST_RINT"),
+            )
         },
     ),
     Types(

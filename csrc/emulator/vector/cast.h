@@ -150,6 +150,13 @@ inline void SetDeqScale(half scale) { emulator::vector_state().deq_scale = scale
 // Scalar conversion on the scalar unit.
 template <typename T, typename U, RoundMode roundMode>
 U Cast(T value) {
+    constexpr bool to_half = std::is_same_v<U, half> && roundMode == RoundMode::CAST_ODD;
+    constexpr bool to_integer =
+        std::is_same_v<U, int32_t> &&
+        (roundMode == RoundMode::CAST_ROUND || roundMode == RoundMode::CAST_CEIL ||
+         roundMode == RoundMode::CAST_FLOOR || roundMode == RoundMode::CAST_RINT);
+    static_assert(std::is_same_v<T, float> && (to_half || to_integer),
+                  "Cast of a scalar does not take this type or mode on this architecture");
     return emulator::convert<U>(value, roundMode,
                                 emulator::overflow_rule(emulator::current_core()));
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "ascendc/field.h"
-#include "ascendc/only_on.h"
 #include "cube/loop_mode.h"
+#include "only_on.h"
 
 namespace AscendC {
 

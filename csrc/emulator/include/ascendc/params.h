@@ -306,14 +306,17 @@ struct DataCopyCO12DstParams {
     bool nz2ndEn = false;
 };
 
-struct Nz2NdParams {
-    Nz2NdParams() = default;
-    Nz2NdParams(Field16 count, Field16 src, Field32 dst)
+// On dav-2201 another structure has the name.
+struct Nz2NdParamsOf3510 {
+    Nz2NdParamsOf3510() = default;
+    Nz2NdParamsOf3510(Field16 count, Field16 src, Field32 dst)
         : ndNum(count), srcNdStride(src), dstNdStride(dst) {}
     Field16 ndNum = 1;
     Field16 srcNdStride = 0;
     Field32 dstNdStride = 0;
 };
+
+using Nz2NdParams EMULATOR_ONLY_ON_3510("Nz2NdParams") = Nz2NdParamsOf3510;
 
 struct Nz2DnParams {
     Nz2DnParams() = default;
@@ -331,7 +334,7 @@ struct TransformParams {
 };
 template <>
 struct TransformParams<CO2Layout::ROW_MAJOR> {
-    using PARAMS = Nz2NdParams;
+    using PARAMS = Nz2NdParamsOf3510;
 };
 template <>
 struct TransformParams<CO2Layout::COLUMN_MAJOR> {

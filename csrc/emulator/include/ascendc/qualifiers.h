@@ -4,8 +4,8 @@
 #include <cassert>
 #include <cstdint>
 
-#include "ascendc/only_on.h"
 #include "core/clock.h"
+#include "only_on.h"
 
 #ifndef __NPU_ARCH__
 #error "define __NPU_ARCH__ as 2201 or 3510"
