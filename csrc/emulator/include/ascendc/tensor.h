@@ -7,14 +7,16 @@
 
 namespace emulator {
 
-// The byte where a tensor cut at an element starts.
+// How many T a tensor that is cut at an element starts further on: two int4b_t are one. Offsets may
+// be negative, wrapped around.
 template <typename T>
-uint64_t byte_offset(uint64_t element, Site site = Site::here()) {
-    if (element * kBits<T> % 8 != 0) {
-        fail(site, "a tensor of int4b_t is cut at element %llu, which shares its byte with another",
-             static_cast<unsigned long long>(element));
+uint64_t steps_to(uint64_t element, Site site = Site::here()) {
+    if (kBits<T> == 8 * sizeof(T)) return element;
+    if (element % 2 != 0) {
+        fail(site, "a tensor of int4b_t is cut at element %lld, which shares its byte with another",
+             static_cast<long long>(element));
     }
-    return bytes_of<T>(element);
+    return static_cast<uint64_t>(static_cast<int64_t>(element) / 2);
 }
 
 }  // namespace emulator
@@ -40,7 +42,7 @@ class LocalTensor {
 
     LocalTensor operator[](uint32_t offset) const {
         LocalTensor view = *this;
-        view.address_ += emulator::byte_offset<T>(offset);
+        view.address_ += emulator::steps_to<T>(offset) * sizeof(T);
         view.count_ = offset < count_ ? count_ - offset : 0;
         return view;
     }
@@ -54,7 +56,7 @@ class LocalTensor {
     T GetValue(uint32_t index, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction get(PIPE_S, "GetValue", site);
         const emulator::View view = emulator::view_of(operand(), 0, "tensor", site);
-        get.reads(view, {uint64_t{index} * emulator::kBits<T> / 8, sizeof(T)});
+        get.reads(view, {emulator::byte_of<T>(index), sizeof(T)});
         get.issue(get.core().machine.soc().costs.scalar_memory, 0);
         return emulator::element_of<T>(view.data(), index);
     }
@@ -62,7 +64,7 @@ class LocalTensor {
     void SetValue(uint32_t index, U value, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction set(PIPE_S, "SetValue", site);
         const emulator::View view = emulator::view_of(operand(), 0, "tensor", site);
-        const emulator::Region byte{uint64_t{index} * emulator::kBits<T> / 8, sizeof(T)};
+        const emulator::Region byte{emulator::byte_of<T>(index), sizeof(T)};
         if (emulator::kBits<T> == 4) set.reads_raw(view, byte);  // the other element stays
         set.writes(view, byte);
         set.issue(set.core().machine.soc().costs.scalar_memory, 0);
@@ -90,7 +92,7 @@ class LocalTensor {
 
     uint64_t GetPhyAddr() const { return address_; }
     uint64_t GetPhyAddr(uint32_t offset) const {
-        return address_ + emulator::byte_offset<T>(offset);
+        return address_ + emulator::steps_to<T>(offset) * sizeof(T);
     }
     int32_t GetPosition() const { return static_cast<int32_t>(position_); }
     uint32_t GetSize() const { return count_; }
@@ -133,20 +135,20 @@ class GlobalTensor {
     void SetGlobalBuffer(__gm__ T* buffer) { SetGlobalBuffer(buffer, 0); }
     GlobalTensor operator[](uint64_t offset) const {
         GlobalTensor view = *this;
-        view.address_ += emulator::byte_offset<T>(offset) / sizeof(T);
+        view.address_ += emulator::steps_to<T>(offset);
         return view;
     }
     T GetValue(uint64_t index, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction get(PIPE_S, "GetValue", site);
         const emulator::View view = emulator::view_of(operand(), "tensor", site);
-        get.reads(view, {index * emulator::kBits<T> / 8, sizeof(T)});
+        get.reads(view, {emulator::byte_of<T>(index), sizeof(T)});
         get.issue(get.core().machine.soc().costs.scalar_memory, 0);
         return emulator::element_of<T>(view.data(), index);
     }
     void SetValue(uint64_t index, T value, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction set(PIPE_S, "SetValue", site);
         const emulator::View view = emulator::view_of(operand(), "tensor", site);
-        const emulator::Region byte{index * emulator::kBits<T> / 8, sizeof(T)};
+        const emulator::Region byte{emulator::byte_of<T>(index), sizeof(T)};
         if (emulator::kBits<T> == 4) set.reads_raw(view, byte);  // the other element stays
         set.writes(view, byte);
         set.issue(set.core().machine.soc().costs.scalar_memory, 0);

@@ -199,11 +199,17 @@ inline constexpr uint32_t kBits = std::is_same_v<T, AscendC::int4b_t> ? 4 : 8 * 
 // Bytes of `count` elements, and elements in `bytes` bytes.
 template <typename T>
 constexpr uint64_t bytes_of(uint64_t count) {
-    return (count * kBits<T> + 7) / 8;
+    return kBits<T> == 4 ? (count + 1) / 2 : count * sizeof(T);
 }
 template <typename T>
 constexpr uint64_t elements_of(uint64_t bytes) {
-    return bytes * 8 / kBits<T>;
+    return kBits<T> == 4 ? bytes * 2 : bytes / sizeof(T);
+}
+
+// The byte that holds element `index`.
+template <typename T>
+constexpr uint64_t byte_of(uint64_t index) {
+    return kBits<T> == 4 ? index / 2 : index * sizeof(T);
 }
 
 // Element `index` of those that start at a byte.
