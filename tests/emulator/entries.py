@@ -27,6 +27,11 @@ HEADERS = {
 }
 """Row of the table -> headers, by their stems."""
 
+OWN_HEADERS = {
+    *("api", "call", "cost", "cube_types", "elementwise", "events", "field", "operand", "state")
+}
+"""Headers with nothing for kernels."""
+
 OWN = re.compile(
     r"(?i:emulator).*|\w+Types|Field\w*|Nd\w+Field|Site|\w*[eE]vent_?[pP]ipes|\w*operator|IsSameTypeHelper|\w+Of3510"
     r"|load_element|assert_in_kernel|static_assert|(buffer|position)_of"

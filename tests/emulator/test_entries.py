@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from emulator.entries import ARCHITECTURES, EMULATOR, TYPES, USES, page, refused
+from emulator.entries import (
+    ARCHITECTURES,
+    EMULATOR,
+    HEADERS,
+    OWN_HEADERS,
+    TYPES,
+    USES,
+    page,
+    refused,
+)
 
 PREAMBLE = """
 using namespace AscendC;
@@ -85,6 +94,12 @@ def complaints(folder: Path, arch: int, uses: dict[int, str]) -> dict[int, str]:
             pending = ""
     assert (done.returncode == 0) == (not found), done.stderr
     return found
+
+
+def test_every_header_is_read() -> None:
+    folders = (EMULATOR / "include" / "ascendc", EMULATOR / "vector")
+    found = {path.stem for folder in folders for path in folder.glob("*.h")} | {"scalar_types"}
+    assert found == {stem for row in HEADERS.values() for stem in row} | OWN_HEADERS
 
 
 def test_every_entry_of_one_architecture_has_a_use() -> None:
