@@ -13,6 +13,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "only_on.h"
+
 namespace AscendC {
 
 // How a conversion drops digits. CAST_NONE means CAST_RINT wherever digits are lost.
@@ -24,7 +26,7 @@ enum class RoundMode {
     CAST_ROUND,  // to nearest, ties away from zero
     CAST_TRUNC,  // towards zero
     CAST_ODD,    // inexact: to the neighbour whose last digit is odd (von Neumann)
-    CAST_HYBRID,
+    CAST_HYBRID EMULATOR_ONLY_ON_3510("RoundMode::CAST_HYBRID"),
 };
 
 }  // namespace AscendC
@@ -112,9 +114,9 @@ To saturate_to_integer(Real x) {
         if (x >= bound) return std::numeric_limits<To>::max();
         if (x < (std::is_signed_v<To> ? -bound : Real{0})) return std::numeric_limits<To>::min();
         return static_cast<To>(x);
-    } else if constexpr (std::is_signed_v<Real> && std::is_signed_v<To> &&
-                         sizeof(To) >= sizeof(Real)) {
-        return x;
+    } else if constexpr (std::numeric_limits<Real>::digits <= std::numeric_limits<To>::digits &&
+                         (std::is_signed_v<To> || !std::is_signed_v<Real>)) {
+        return x;  // holds every value
     } else {
         constexpr Real low =
             std::is_signed_v<Real> ? static_cast<Real>(std::numeric_limits<To>::min()) : Real{0};

@@ -103,6 +103,8 @@ class Core final : public Order {
         if (!slot_of) slot_of = std::make_shared<State>();
         return *static_cast<State*>(slot_of.get());
     }
+    // A check of state when the kernel ends; it fails if it finds something.
+    void at_exit(std::function<void()> check) { exit_checks_.push_back(std::move(check)); }
     // Unit-flag state of L0C by KiB: the Mmad event that filled it, or -1 when drained.
     std::array<int32_t, 256> unit_flag;
     bool soc_state_initialised = false;
@@ -139,6 +141,7 @@ class Core final : public Order {
     std::array<Counter, 32> counters_;
     std::array<int, 32> cross_mode_;  // mode a flag id is in use with, -1 none
     std::map<const void*, std::shared_ptr<void>> states_;
+    std::vector<std::function<void()>> exit_checks_;
     std::unique_ptr<Fiber> fiber_;
     std::function<bool()> ready_;
     std::string waiting_for_;

@@ -20,6 +20,7 @@ constexpr Evidence kPublished = Evidence::Published, kCalibrated = Evidence::Cal
                    kAssumed = Evidence::Assumed;
 constexpr CostField kCostFields[] = {
     // ceil16(m) ceil16(n) ceil_k0(k) / (16 16 cube_k) cycles
+    {"cube_k_b4", &Costs::cube_k_b4, "elements/cycle", kPublished, "[cube]"},
     {"cube_k_b8", &Costs::cube_k_b8, "elements/cycle", kPublished, "[cube]"},
     {"cube_k_b16", &Costs::cube_k_b16, "elements/cycle", kPublished, "[cube]"},
     {"cube_k_b32", &Costs::cube_k_b32, "elements/cycle", kPublished, "[cube]"},
@@ -70,7 +71,8 @@ static_assert(sizeof(kCostFields) / sizeof(CostField) == sizeof(Costs) / sizeof(
               "every cost stands in the table");
 
 constexpr Costs kCosts2201 = {
-    /*cube_k*/ 32,
+    /*cube_k*/ 64,
+    32,
     16,
     4,
     /*mmad gap, latency*/ 8,

@@ -11,7 +11,7 @@ namespace emulator {
 
 // The cost table of a chip. What each cost is, its unit and its source: kCostFields in soc.cpp.
 struct Costs {
-    double cube_k_b8, cube_k_b16, cube_k_b32;
+    double cube_k_b4, cube_k_b8, cube_k_b16, cube_k_b32;
     double mmad_gap, mmad_latency;
     double l1_to_l0a, l1_to_l0b, l1_to_bias, l1_to_fixpipe_buffer;
     double mte1_gap, mte1_latency;

@@ -307,6 +307,7 @@ void Core::sync_all(bool vector_only, Site site) {
 
 void Core::check_exit() {
     if (!machine.options().checks || machine.cancelled_) return;
+    for (const auto& check : exit_checks_) check();
     for (int from : kAllPipes) {
         for (int to : kAllPipes) {
             for (int id = 0; id < 8; ++id) {

@@ -14,7 +14,7 @@ void copy_local_to_gm(const GlobalOperand& dst, const LocalOperand& src,
 void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
                          const AscendC::DataCopyParams& params, Site site);
 // DataCopy(dst, src, count): whole 32-byte units.
-AscendC::DataCopyParams contiguous(uint32_t count, uint32_t element_size, Site site);
+AscendC::DataCopyParams contiguous(uint32_t count, uint64_t bytes, Site site);
 void copy_nd_to_nz(const LocalOperand& dst, const GlobalOperand& src,
                    const AscendC::Nd2NzParams& params, Site site);
 void fill(const LocalOperand& dst, uint32_t repeat, uint32_t blocks, uint32_t gap,
@@ -53,6 +53,16 @@ struct Load3DState {
     };
     Image images[2];  // left, right
     uint64_t pad_value = 0;
+};
+// What SetLoadDataRepeatWithStride sets.
+struct Load3DRepeat {
+    Load3DRepeat() = default;
+    Load3DRepeat(Field16 stride, Field8 time, Field8 mode, Field16 dst_stride)
+        : repeatStride(stride), repeatTime(time), repeatMode(mode), dstStride(dst_stride) {}
+    Field16 repeatStride = 0;
+    Field8 repeatTime = 1;
+    Field8 repeatMode = 0;
+    Field16 dstStride = 0;
 };
 void set_fmatrix(uint32_t height, uint32_t width, const uint8_t pads[4], bool right, Site site);
 void take_load_3d_state(Load3D& call, bool right, Site site);

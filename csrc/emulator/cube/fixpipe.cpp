@@ -16,46 +16,50 @@ namespace {
 struct Mode {
     const char* name;
     DType from, to;
-    bool scaled, vector, arch3510;
+    bool scaled, vector;
 };
 
 // The conversion that a mode stands for; `to` I8 also covers uint8_t.
 Mode mode_of(QuantMode_t quant, DType from, Site site) {
     switch (quant) {
         case NoQuant:
-            return {"NoQuant", from, from, false, false, false};
+            return {"NoQuant", from, from, false, false};
         case F322F16:
-            return {"F322F16", DType::F32, DType::F16, false, false, false};
+            return {"F322F16", DType::F32, DType::F16, false, false};
         case F322BF16:
-            return {"F322BF16", DType::F32, DType::BF16, false, false, false};
+            return {"F322BF16", DType::F32, DType::BF16, false, false};
         case DEQF16:
-            return {"DEQF16", DType::I32, DType::F16, true, false, false};
+            return {"DEQF16", DType::I32, DType::F16, true, false};
         case VDEQF16:
-            return {"VDEQF16", DType::I32, DType::F16, true, true, false};
+            return {"VDEQF16", DType::I32, DType::F16, true, true};
         case REQ8:
-            return {"REQ8", DType::I32, DType::I8, true, false, false};
+            return {"REQ8", DType::I32, DType::I8, true, false};
         case VREQ8:
-            return {"VREQ8", DType::I32, DType::I8, true, true, false};
+            return {"VREQ8", DType::I32, DType::I8, true, true};
         case QF322B8_PRE:
-            return {"QF322B8_PRE", DType::F32, DType::I8, true, false, false};
+            return {"QF322B8_PRE", DType::F32, DType::I8, true, false};
         case VQF322B8_PRE:
-            return {"VQF322B8_PRE", DType::F32, DType::I8, true, true, false};
+            return {"VQF322B8_PRE", DType::F32, DType::I8, true, true};
+#if __NPU_ARCH__ == 3510
         case QS322BF16_PRE:
-            return {"QS322BF16_PRE", DType::I32, DType::BF16, true, false, true};
+            return {"QS322BF16_PRE", DType::I32, DType::BF16, true, false};
         case VQS322BF16_PRE:
-            return {"VQS322BF16_PRE", DType::I32, DType::BF16, true, true, true};
+            return {"VQS322BF16_PRE", DType::I32, DType::BF16, true, true};
         case QF322F16_PRE:
-            return {"QF322F16_PRE", DType::F32, DType::F16, true, false, true};
+            return {"QF322F16_PRE", DType::F32, DType::F16, true, false};
         case VQF322F16_PRE:
-            return {"VQF322F16_PRE", DType::F32, DType::F16, true, true, true};
+            return {"VQF322F16_PRE", DType::F32, DType::F16, true, true};
         case QF322BF16_PRE:
-            return {"QF322BF16_PRE", DType::F32, DType::BF16, true, false, true};
+            return {"QF322BF16_PRE", DType::F32, DType::BF16, true, false};
         case VQF322BF16_PRE:
-            return {"VQF322BF16_PRE", DType::F32, DType::BF16, true, true, true};
+            return {"VQF322BF16_PRE", DType::F32, DType::BF16, true, true};
         case QF322F32_PRE:
-            return {"QF322F32_PRE", DType::F32, DType::F32, true, false, true};
+            return {"QF322F32_PRE", DType::F32, DType::F32, true, false};
         case VQF322F32_PRE:
-            return {"VQF322F32_PRE", DType::F32, DType::F32, true, true, true};
+            return {"VQF322F32_PRE", DType::F32, DType::F32, true, true};
+#endif
+        default:
+            break;
     }
     fail(site, "Fixpipe: quantPre %d is unknown", static_cast<int>(quant));
 }
@@ -155,9 +159,6 @@ void check(const FixpipeCall& call, const View& to, const LocalOperand& src, DTy
         fail(site, "Fixpipe: quantPre %s converts %s to %s, not %s to %s", mode.name,
              dtype_name(mode.from), dtype_name(mode.to), dtype_name(src.type),
              dtype_name(dst_type));
-    }
-    if (mode.arch3510 && arch != 3510) {
-        fail(site, "Fixpipe: quantPre %s does not exist on architecture %d", mode.name, arch);
     }
     const Buffer buffer = to.buffer();
     if (buffer != Buffer::GM && buffer != Buffer::L1 && !(buffer == Buffer::UB && arch == 3510)) {

@@ -47,19 +47,40 @@ void issue(Instruction& load, const Path& path, uint64_t fractals) {
                 &Costs::mte1_latency});
 }
 
-// A square of 16 (b16, b32) or 32 (b8) elements: its fractals in the source, and where the
+// A square of 16 (b16, b32), 32 (b8) or 64 (b4) elements: its fractals in the source, and where the
 // fractals of its transpose go.
 struct Square {
-    uint64_t src[2];
-    uint64_t dst[2];
+    std::array<uint64_t, 4> src, dst;
 };
+uint32_t square_parts(DType type) {
+    const uint32_t bits = bits_of(type);
+    return bits == 16 ? 1 : bits == 4 ? 4 : 2;
+}
 
-void transpose_square(Instruction& load, const Path& path, const Square& square, uint32_t size) {
-    const uint32_t parts = size == 2 ? 1 : 2;
-    for (uint32_t p = 0; p < parts; ++p) {
+// dst byte: elements (r, c) and (r + 1, c) of the source.
+void transpose_nibbles(const Path& path, const Square& square) {
+    const auto row_at = [](const std::array<uint64_t, 4>& part, uint32_t row) {
+        return part[row / 16] + row % 16 * 32ull;
+    };
+    for (uint32_t r = 0; r < 64; r += 2) {
+        const uint64_t low = row_at(square.src, r), high = row_at(square.src, r + 1);
+        for (uint32_t c = 0; c < 64; ++c) {
+            const uint64_t to = row_at(square.dst, c) + r / 2;
+            using AscendC::int4b_t;
+            set_element(path.to.data(to), 0, element_of<int4b_t>(path.from.data(low), c));
+            set_element(path.to.data(to), 1, element_of<int4b_t>(path.from.data(high), c));
+            *path.to.written(to) = path.from.written(low)[c / 2] & path.from.written(high)[c / 2];
+        }
+    }
+}
+
+void transpose_square(Instruction& load, const Path& path, const Square& square, DType type) {
+    const uint32_t size = size_of(type);
+    for (uint32_t p = 0; p < square_parts(type); ++p) {
         load.reads_raw(path.from, {square.src[p], kFractal});
         load.writes_raw(path.to, {square.dst[p], kFractal});
     }
+    if (type == DType::I4) return transpose_nibbles(path, square);
     if (size == 2) {
         transpose(
             path, 16, 16, size,
@@ -67,7 +88,7 @@ void transpose_square(Instruction& load, const Path& path, const Square& square,
             [&](uint32_t r, uint32_t c) { return square.dst[0] + in_fractal(r, c, size); });
     } else if (size == 1) {
         // Two fractals of 16 x 32 one above the other, on both sides.
-        const auto at = [](const uint64_t* part, uint32_t r, uint32_t c) {
+        const auto at = [](const std::array<uint64_t, 4>& part, uint32_t r, uint32_t c) {
             return part[r / 16] + in_fractal(r % 16, c, 1);
         };
         transpose(
@@ -75,7 +96,7 @@ void transpose_square(Instruction& load, const Path& path, const Square& square,
             [&](uint32_t r, uint32_t c) { return at(square.dst, r, c); });
     } else {
         // Two fractals of 16 x 8 side by side, on both sides.
-        const auto at = [](const uint64_t* part, uint32_t r, uint32_t c) {
+        const auto at = [](const std::array<uint64_t, 4>& part, uint32_t r, uint32_t c) {
             return part[c / 8] + in_fractal(r, c % 8, 4);
         };
         transpose(
@@ -113,7 +134,7 @@ void load_2d(const LocalOperand& dst, const LocalOperand& src,
         const uint64_t from = (params.startIndex + uint64_t{i} * params.srcStride) * kFractal;
         const uint64_t to = i * (1ull + params.dstGap) * kFractal;
         if (params.ifTranspose) {
-            transpose_square(load, path, {{from, 0}, {to, 0}}, size);
+            transpose_square(load, path, {{from}, {to}}, src.type);
         } else {
             load.reads_raw(path.from, {from, kFractal});
             load.writes_raw(path.to, {to, kFractal});
@@ -157,10 +178,6 @@ void load_2d_gm(const LocalOperand& dst, const GlobalOperand& src,
 void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
                 const AscendC::LoadData2DParamsV2& params, Site site) {
     const char* name = "LoadData V2";
-    const int arch = current_core().machine.soc().arch;
-    if (arch != 3510) {
-        fail(site, "LoadData with LoadData2DParamsV2 does not exist on architecture %d", arch);
-    }
     require_field(name, "mStep", params.mStep, 0, 255, site);
     require_field(name, "kStep", params.kStep, 0, 255, site);
     if (params.mStep == 0 || params.kStep == 0) return;
@@ -189,7 +206,7 @@ void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
         for (uint64_t mi = 0; mi < params.mStep; ++mi) {
             for (uint64_t ki = 0; ki < params.kStep; ++ki) {
                 const uint64_t to = (mi * pitch + ki) * kFractal;
-                transpose_square(load, path, {{source(mi, ki), 0}, {to, 0}}, size);
+                transpose_square(load, path, {{source(mi, ki)}, {to}}, src.type);
             }
         }
     } else if (size == 1) {
@@ -201,7 +218,8 @@ void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
             for (uint64_t ki = 0; ki < params.kStep; ++ki) {
                 const uint64_t to = (mi / 2 * pitch + 2 * ki) * kFractal;
                 transpose_square(load, path,
-                                 {{source(mi, ki), source(mi + 1, ki)}, {to, to + kFractal}}, size);
+                                 {{source(mi, ki), source(mi + 1, ki)}, {to, to + kFractal}},
+                                 src.type);
             }
         }
     } else {
@@ -214,7 +232,7 @@ void load_2d_v2(const LocalOperand& dst, const LocalOperand& src,
                 const uint64_t to = (2 * mi * pitch + ki / 2) * kFractal;
                 transpose_square(
                     load, path, {{source(mi, ki), source(mi, ki + 1)}, {to, to + pitch * kFractal}},
-                    size);
+                    src.type);
             }
         }
     }
@@ -226,7 +244,7 @@ namespace {
 // for i < repeatTimes: the square that starts at startIndex + i * srcStride, in units of `step`
 // bytes, its fractals `source_pitch` bytes apart -> fractals i * (1 + dstGap), 1 + dstFracGap apart
 template <class Params>
-void transpose_squares(const Path& path, const Params& params, uint32_t size, uint64_t step,
+void transpose_squares(const Path& path, const Params& params, DType type, uint64_t step,
                        uint64_t source_pitch, Site site) {
     Instruction load(path.pipe, "LoadDataWithTranspose", site);
     const int direction = params.addrMode == 0 ? 1 : -1;
@@ -237,42 +255,44 @@ void transpose_squares(const Path& path, const Params& params, uint32_t size, ui
         }
         const uint64_t from = static_cast<uint64_t>(start) * step;
         const uint64_t to = static_cast<uint64_t>(i) * (1ull + params.dstGap) * kFractal;
-        transpose_square(
-            load, path,
-            {{from, from + source_pitch}, {to, to + (1ull + params.dstFracGap) * kFractal}}, size);
+        Square square{};
+        for (uint32_t p = 0; p < square_parts(type); ++p) {
+            square.src[p] = from + p * source_pitch;
+            square.dst[p] = to + p * (1ull + params.dstFracGap) * kFractal;
+        }
+        transpose_square(load, path, square, type);
     }
-    issue(load, path, uint64_t{params.repeatTimes} * (size == 2 ? 1 : 2));
+    issue(load, path, uint64_t{params.repeatTimes} * square_parts(type));
 }
 
 }  // namespace
 
-// Squares: b16 one fractal, b8 and b32 two that follow each other in the source.
+// Squares: b16 one fractal, b8 and b32 two, b4 four that follow each other in the source.
 void load_transposed(const LocalOperand& dst, const LocalOperand& src,
                      const AscendC::LoadData2dTransposeParams& params, Site site) {
-    const uint32_t parts = size_of(src.type) == 2 ? 1 : 2;
     const Path path = path_from_l1(dst, src, "LoadDataWithTranspose", site);
+    if (src.type == DType::I4 && path.to.buffer() != Buffer::L0B) {
+        fail(site, "LoadDataWithTranspose of int4b_t loads L0B only");
+    }
     if (current_core().machine.soc().arch == 3510 && path.to.buffer() != Buffer::L0B) {
         fail(site, "LoadDataWithTranspose loads L0B only on architecture 3510");
     }
     if (params.repeatTimes == 0) return;
-    transpose_squares(path, params, size_of(src.type), parts * kFractal, kFractal, site);
+    transpose_squares(path, params, src.type, square_parts(src.type) * kFractal, kFractal, site);
 }
 
 void load_transposed_v2(const LocalOperand& dst, const LocalOperand& src,
                         const AscendC::LoadData2dTransposeParamsV2& params, Site site) {
     const Path path = path_from_l1(dst, src, "LoadDataWithTranspose", site);
-    const int arch = current_core().machine.soc().arch;
-    if (arch != 3510 || path.to.buffer() != Buffer::L0B) {
-        fail(site,
-             "LoadDataWithTranspose with LoadData2dTransposeParamsV2 loads L0B of "
-             "architecture 3510 only");
+    if (path.to.buffer() != Buffer::L0B) {
+        fail(site, "LoadDataWithTranspose with LoadData2dTransposeParamsV2 loads L0B only");
     }
     require_field("LoadDataWithTranspose", "repeatTimes", params.repeatTimes, 1, 255, site);
-    const uint32_t size = size_of(src.type);
-    if (size == 4) {
+    if (size_of(src.type) == 4) {
         fail(site, "LoadDataWithTranspose V2 of 32-bit elements is not modelled; use LoadData V2");
     }
-    transpose_squares(path, params, size, kFractal, (1ull + params.srcFracGap) * kFractal, site);
+    transpose_squares(path, params, src.type, kFractal, (1ull + params.srcFracGap) * kFractal,
+                      site);
 }
 
 }  // namespace emulator

@@ -70,7 +70,7 @@ void take_load_3d_state(Load3D& call, bool right, Site site) {
 }
 
 void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& p, Site site) {
-    const uint32_t size = size_of(src.type), c0 = 32 / size;
+    const uint32_t size = size_of(src.type), c0 = 256 / bits_of(src.type);
     check(p, c0, site);
     if (p.height == 0 || p.width == 0 || p.channels == 0 || p.k_extension == 0 ||
         p.m_extension == 0 || p.filter_w == 0 || p.filter_h == 0) {
@@ -85,7 +85,8 @@ void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& p, 
     const Soc& soc = current_core().machine.soc();
     const bool is_b = buffer == Buffer::L0B, transpose = !is_b && p.transpose;
     if (size == 1 && soc.arch == 2201 && (is_b || transpose)) {
-        fail(site, "LoadData 3D: 8-bit elements go to L0A, not transposed, on architecture 2201");
+        fail(site, "LoadData 3D: %s goes to L0A, not transposed, on architecture 2201",
+             dtype_name(src.type));
     }
     const int32_t kernel_h = static_cast<int32_t>((p.filter_h - 1) * p.dilation_h + 1);
     const int32_t kernel_w = static_cast<int32_t>((p.filter_w - 1) * p.dilation_w + 1);
@@ -140,24 +141,30 @@ void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& p, 
             }
         }
     };
+    // Where columns of the source stay columns its 32 bytes stay together.
+    const bool together = !is_b && !transpose;
+    const uint32_t pieces = together ? 1 : c0, bytes = together ? 32 : size;
+    const uint64_t padding = src.type == DType::I4 ? p.pad_value * 17 : p.pad_value;
     const auto place = [&](uint32_t i, uint32_t j) {
         return transpose ? layout.at(j, i) : layout.at(i, j);
     };
     each([&](uint32_t i, uint32_t j, bool inside, uint64_t at) {
         if (inside) sources.insert(at);
-        for (uint32_t e = 0; e < c0; ++e) fractals.insert(place(i, j + e) / kFractal);
+        for (uint32_t e = 0; e < pieces; ++e) fractals.insert(place(i, j + e) / kFractal);
     });
     for (const uint64_t at : sources) load.reads_raw(from, {at, 32});
     for (const uint64_t at : fractals) load.writes_raw(to, {at * kFractal, kFractal});
     each([&](uint32_t i, uint32_t j, bool inside, uint64_t at) {
-        for (uint32_t e = 0; e < c0; ++e) {
+        for (uint32_t e = 0; e < pieces; ++e) {
             const uint64_t target = place(i, j + e);
             if (inside) {
-                Instruction::copy_raw(to, target, from, at + e * size, size);
-            } else {
-                std::memcpy(to.data(target), &p.pad_value, size);
-                std::memset(to.written(target), 1, size);
+                Instruction::copy_raw(to, target, from, at + e * size, bytes);
+                continue;
             }
+            for (uint32_t b = 0; b < bytes; b += size) {
+                std::memcpy(to.data(target + b), &padding, size);
+            }
+            std::memset(to.written(target), 1, bytes);
         }
     });
     load.issue({&Costs::mte1_gap, static_cast<double>(fractals.size() * kFractal),

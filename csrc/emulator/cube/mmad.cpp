@@ -24,6 +24,7 @@ struct Shape {
     uint32_t kb;      // blocks of c0, as laid out
     bool gemv;        // A is one row, contiguous
     bool zz;          // L0A of dav-2201; else NZ
+    uint64_t row_bytes() const { return (k * 32ull + c0 - 1) / c0; }  // of k elements
 };
 
 uint64_t a_fractal(const Shape& s, uint32_t i, uint32_t j) {
@@ -43,12 +44,8 @@ void decode_a(const Shape& s, const View& a, std::vector<double>& out) {
     out.resize(uint64_t{s.m} * s.k);
     for (uint32_t i = 0; i < s.m; ++i) {
         for (uint32_t j = 0; j < s.k; ++j) {
-            const uint64_t at =
-                s.gemv ? j * sizeof(T)
-                       : a_fractal(s, i / 16, j / s.c0) + i % 16 * 32ull + j % s.c0 * sizeof(T);
-            T value;
-            std::memcpy(&value, a.data(at), sizeof(T));
-            out[uint64_t{i} * s.k + j] = number(value);
+            const uint64_t row = s.gemv ? 0 : a_fractal(s, i / 16, j / s.c0) + i % 16 * 32ull;
+            out[uint64_t{i} * s.k + j] = number(element_of<T>(a.data(row), s.gemv ? j : j % s.c0));
         }
     }
 }
@@ -58,11 +55,8 @@ void decode_b(const Shape& s, const View& b, std::vector<double>& out) {
     out.resize(uint64_t{s.k} * s.n);
     for (uint32_t j = 0; j < s.n; ++j) {
         for (uint32_t i = 0; i < s.k; ++i) {
-            const uint64_t at = (uint64_t{i / s.c0} * s.nb + j / 16) * kFractal + j % 16 * 32ull +
-                                i % s.c0 * sizeof(T);
-            T value;
-            std::memcpy(&value, b.data(at), sizeof(T));
-            out[uint64_t{i} * s.n + j] = number(value);
+            const uint64_t row = (uint64_t{i / s.c0} * s.nb + j / 16) * kFractal + j % 16 * 32ull;
+            out[uint64_t{i} * s.n + j] = number(element_of<T>(b.data(row), i % s.c0));
         }
     }
 }
@@ -79,6 +73,9 @@ void decode(DType type, const Shape& s, const View& a, const View& b, std::vecto
         case DType::F32:
             decode_a<float>(s, a, as);
             return decode_b<float>(s, b, bs);
+        case DType::I4:
+            decode_a<AscendC::int4b_t>(s, a, as);
+            return decode_b<AscendC::int4b_t>(s, b, bs);
         default:
             decode_a<int8_t>(s, a, as);
             return decode_b<int8_t>(s, b, bs);
@@ -155,16 +152,6 @@ void read_fractals(Instruction& mmad, bool strict, const View& view, uint32_t ro
     }
 }
 
-void check_types(const LocalOperand& c, const LocalOperand& a, const LocalOperand& b, Site site) {
-    const bool floats = (a.type == DType::F16 || a.type == DType::BF16 || a.type == DType::F32) &&
-                        c.type == DType::F32;
-    const bool integers = a.type == DType::I8 && c.type == DType::I32;
-    if (a.type != b.type || !(floats || integers)) {
-        fail(site, "Mmad: %s = %s x %s is not a supported combination", dtype_name(c.type),
-             dtype_name(a.type), dtype_name(b.type));
-    }
-}
-
 void require_buffer(const View& view, Buffer buffer, Site site) {
     if (view.buffer() != buffer) {
         fail(site, "Mmad: %s lies in %s, must lie in %s", view.what, buffer_name(view.buffer()),
@@ -181,9 +168,9 @@ bool written(const View& view, uint64_t at, uint64_t count) {
     return view.memory->first_unwritten(view.offset + at, count) == count;
 }
 
-Defined find_defined(const Shape& s, const View& a, const View& b, uint32_t size) {
+Defined find_defined(const Shape& s, const View& a, const View& b) {
     Defined defined{std::vector<uint8_t>(s.m, 1), std::vector<uint8_t>(s.n, 1)};
-    const uint64_t row_bytes = uint64_t{s.k} * size;
+    const uint64_t row_bytes = s.row_bytes();
     for (uint32_t i = 0; i < s.m; ++i) {
         for (uint64_t at = 0; at < row_bytes; at += 32) {
             const uint64_t place =
@@ -227,7 +214,6 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     if (flag != 0 && flag != 2 && flag != 3) {
         fail(site, "Mmad: unitFlag is %u, accepted: 0, 2, 3", flag);
     }
-    check_types(c_operand, a_operand, b_operand, site);
     Core& core = current_core();
     if (!core.is_cube) fail(site, "Mmad on a vector core");
     if (core.state<MmadState>().hf32 && a_operand.type == DType::F32) {
@@ -242,12 +228,11 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     require_buffer(b, Buffer::L0B, site);
 
     const Soc& soc = core.machine.soc();
-    const uint32_t size = size_of(a_operand.type);
     Shape s{};
     s.m = params.m;
     s.n = params.n;
     s.k = params.k;
-    s.c0 = 32 / size;
+    s.c0 = 256 / bits_of(a_operand.type);
     s.mb = (s.m + 15) / 16;
     s.nb = (s.n + 15) / 16;
     s.kb = (s.k + s.c0 - 1) / s.c0;
@@ -270,15 +255,15 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
     if (flag != 0) mmad.unit_flag();
     const bool strict = core.machine.options().strict;
     if (s.gemv) {
-        mmad.reads_if(strict, a, {0, uint64_t{s.k} * size});
+        mmad.reads_if(strict, a, {0, s.row_bytes()});
     } else {
         read_fractals(
-            mmad, strict, a, s.m, 32, uint64_t{s.k} * size,
+            mmad, strict, a, s.m, 32, s.row_bytes(),
             [&](uint32_t i, uint32_t j) { return a_fractal(s, i, j); },
             uint64_t{s.mb} * s.kb * kFractal);
     }
     read_fractals(
-        mmad, strict, b, s.n, 32, uint64_t{s.k} * size,
+        mmad, strict, b, s.n, 32, s.row_bytes(),
         [&](uint32_t i, uint32_t j) { return (uint64_t{j} * s.nb + i) * kFractal; },
         uint64_t{s.nb} * ((s.k + s.c0 - 1) / s.c0) * kFractal);
     std::vector<Region> c_regions;
@@ -350,7 +335,7 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
         sum_exactly(s, as, bs, sums);
     }
     // C is written where everything that it was formed from is.
-    const Defined defined = find_defined(s, a, b, size);
+    const Defined defined = find_defined(s, a, b);
     for (uint32_t i = 0; i < s.m; ++i) {
         for (uint32_t j = 0; j < s.n; ++j) {
             bool known = defined.rows[i] != 0 && defined.columns[j] != 0;
@@ -382,9 +367,10 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
         }
     }
 
-    const Cost cube_k = size == 1   ? &Costs::cube_k_b8
-                        : size == 2 ? &Costs::cube_k_b16
-                                    : &Costs::cube_k_b32;
+    const Cost cube_k = s.c0 == 64   ? &Costs::cube_k_b4
+                        : s.c0 == 32 ? &Costs::cube_k_b8
+                        : s.c0 == 16 ? &Costs::cube_k_b16
+                                     : &Costs::cube_k_b32;
     const double products = static_cast<double>(s.mb) * s.nb * s.kb * s.c0;
     const int event = mmad.issue({&Costs::mmad_gap, products, cube_k, &Costs::mmad_latency});
     if (flag != 0) update_unit_flags(mmad, c, s, flag, event);

@@ -4,6 +4,7 @@
 
 #include "cube/atomic.h"
 #include "cube/cube.h"
+#include "cube/loop_mode.h"
 
 namespace emulator {
 
@@ -38,8 +39,7 @@ struct Pieces {
 
 }  // namespace
 
-DataCopyParams contiguous(uint32_t count, uint32_t element_size, Site site) {
-    const uint64_t bytes = uint64_t{count} * element_size;
+DataCopyParams contiguous(uint32_t count, uint64_t bytes, Site site) {
     if (bytes % kBlock != 0) {
         fail(site, "DataCopy: %u elements are %llu bytes, not a multiple of 32", count,
              static_cast<unsigned long long>(bytes));
@@ -62,11 +62,15 @@ void copy_gm_to_local(const LocalOperand& dst, const GlobalOperand& src,
     const View from = view_of(src, "src", site);
     const Pieces pieces(params);
     Instruction copy(PIPE_MTE2, "DataCopy", site);
-    copy.reads(from, pieces.in_source());
-    copy.writes(to, pieces.in_destination());
-    for (uint32_t i = 0; i < params.blockCount; ++i) {
-        std::memcpy(to.data(i * pieces.dst_pitch), from.data(i * pieces.src_pitch), pieces.run);
-    }
+    const auto once = [&](const View& there, const View& here) {
+        copy.reads(here, pieces.in_source());
+        copy.writes(there, pieces.in_destination());
+        for (uint32_t i = 0; i < params.blockCount; ++i) {
+            std::memcpy(there.data(i * pieces.dst_pitch), here.data(i * pieces.src_pitch),
+                        pieces.run);
+        }
+    };
+    for_each_iteration(true, to, from, pieces.in_destination(), site, once);
     copy.issue(0, 0);
 }
 
@@ -83,7 +87,10 @@ void copy_local_to_gm(const GlobalOperand& dst, const LocalOperand& src,
     const View to = view_of(dst, "dst", site);
     const Pieces pieces(params);
     Instruction copy(PIPE_MTE3, "DataCopy", site);
-    store_runs(copy, to, pieces.in_destination(), from, pieces.in_source(), dst.type);
+    for_each_iteration(
+        false, to, from, pieces.in_destination(), site, [&](const View& there, const View& here) {
+            store_runs(copy, there, pieces.in_destination(), here, pieces.in_source(), dst.type);
+        });
     copy.issue(0, 0);
 }
 

@@ -71,10 +71,16 @@ EMULATOR_UNARY(Rsqrt, emulator::Reals, kReciprocal, emulator::RsqrtOf)
 EMULATOR_UNARY(Reciprocal, emulator::Reals, kReciprocal, emulator::ReciprocalOf)
 EMULATOR_UNARY(Relu, ReluTypes, kAdd, emulator::RectifiedOf)
 EMULATOR_UNARY(Not, LogicTypes, kLogic, emulator::NotOf)
-#if __NPU_ARCH__ == 3510
-EMULATOR_UNARY(Neg, SignedTypes, kAdd, emulator::NegOf)
-#endif
 #undef EMULATOR_UNARY
+
+template <typename T>
+EMULATOR_ONLY_ON_3510("Neg")
+void Neg(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint32_t count,
+         Site site = Site::here()) {
+    emulator::run_unary<T, SignedTypes>("Neg", emulator::vector_cost::kAdd, dst, src,
+                                        emulator::Form::first(count), UnaryRepeatParams(),
+                                        emulator::NegOf{}, site);
+}
 
 // dst = src (op) scalar
 #define EMULATOR_SCALAR(Name, TYPES, COST, OPERATION)                                             \

@@ -80,7 +80,7 @@ class TBuf {
   public:
     template <typename T>
     LocalTensor<T> Get() {
-        return Get<T>(bytes_ / sizeof(T));
+        return Get<T>(static_cast<uint32_t>(emulator::elements_of<T>(bytes_)));
     }
     template <typename T>
     LocalTensor<T> Get(uint32_t count, emulator::Site site = emulator::Site::here()) {
@@ -89,7 +89,7 @@ class TBuf {
     template <typename T>
     LocalTensor<T> GetWithOffset(uint32_t count, uint32_t byte_offset,
                                  emulator::Site site = emulator::Site::here()) {
-        if (byte_offset + uint64_t{count} * sizeof(T) > bytes_) {
+        if (byte_offset + emulator::bytes_of<T>(count) > bytes_) {
             emulator::fail(site, "TBuf: %u elements from byte %u exceed its %u bytes", count,
                            byte_offset, bytes_);
         }

@@ -20,6 +20,7 @@ constexpr const char* type_name() {
     if constexpr (std::is_same_v<T, float>) return "float";
     if constexpr (std::is_same_v<T, double>) return "double";
     if constexpr (std::is_same_v<T, bool>) return "bool";
+    if constexpr (std::is_same_v<T, AscendC::int4b_t>) return "int4b_t";
     if constexpr (std::is_same_v<T, int8_t>) return "int8_t";
     if constexpr (std::is_same_v<T, uint8_t>) return "uint8_t";
     if constexpr (std::is_same_v<T, int16_t>) return "int16_t";
@@ -29,26 +30,6 @@ constexpr const char* type_name() {
     if constexpr (std::is_same_v<T, int64_t>) return "int64_t";
     if constexpr (std::is_same_v<T, uint64_t>) return "uint64_t";
     return "another type";
-}
-
-// A list of element types, as the documents give them for each instruction and architecture.
-template <typename... Types>
-struct TypeList {
-    template <typename T>
-    static constexpr bool has = (std::is_same_v<T, Types> || ...);
-    static std::string text() {
-        std::string all;
-        ((all += (all.empty() ? "" : ", ") + std::string(type_name<Types>())), ...);
-        return all;
-    }
-};
-
-template <typename T, typename List>
-void require_type(const char* name, Site site) {
-    if constexpr (!List::template has<T>) {
-        fail(site, "%s does not take %s on dav-%d; it takes %s", name, type_name<T>(), __NPU_ARCH__,
-             List::text().c_str());
-    }
 }
 
 inline uint32_t require_range(const char* name, const char* field, int64_t value, int64_t low,
@@ -144,7 +125,7 @@ class VectorCall {
         }
         Operand operand;
         operand.base = view.offset;
-        operand.size = sizeof(typename Tensor::PrimType);
+        operand.bits = kBits<typename Tensor::PrimType>;
         operand.block_stride = block_stride * kBlockBytes;
         operand.repeat_stride = repeat_stride * kBlockBytes;
         operand.memory = view.data() - view.offset;

@@ -20,6 +20,7 @@ constexpr RoundModes cast_modes() {
     constexpr auto is = [](auto to, auto from) {
         return std::is_same_v<To, decltype(to)> && std::is_same_v<From, decltype(from)>;
     };
+    using I4 = AscendC::int4b_t;
     using I8 = int8_t;
     using U8 = uint8_t;
     using I16 = int16_t;
@@ -28,12 +29,13 @@ constexpr RoundModes cast_modes() {
     constexpr half f16{};
     constexpr bfloat16_t bf16{};
     constexpr bool v2201 = __NPU_ARCH__ == 2201;
-    if (is(f16, I8{}) || is(f16, U8{}) || is(0.0f, I16{}) || is(0.0f, f16) || is(0.0f, bf16)) {
+    if (is(f16, I4{}) || is(f16, I8{}) || is(f16, U8{}) || is(0.0f, I16{}) || is(0.0f, f16) ||
+        is(0.0f, bf16)) {
         return kExact;
     }
     if (is(I16{}, I32{}) || is(I64{}, I32{}) || is(I32{}, I64{})) return kExact;
     if (is(f16, I32{})) return kAnyMode;  // scaled by DEQSCALE, the rounding is ignored
-    if (is(f16, I16{}) || is(I8{}, f16) || is(U8{}, f16) || is(0.0f, I32{})) {
+    if (is(f16, I16{}) || is(I4{}, f16) || is(I8{}, f16) || is(U8{}, f16) || is(0.0f, I32{})) {
         return v2201 ? kRounded | kExact : kRounded;
     }
     if (is(f16, 0.0f)) return kRounded | kExact | kOdd;
@@ -43,8 +45,9 @@ constexpr RoundModes cast_modes() {
     }
     if (v2201) return 0;
     if (is(f16, bf16) || is(bf16, f16)) return kRounded;
-    if (is(I16{}, I8{}) || is(I32{}, I8{}) || is(uint16_t{}, U8{}) || is(uint32_t{}, U8{}) ||
-        is(U8{}, I16{}) || is(I32{}, I16{}) || is(uint32_t{}, I16{}) || is(U8{}, uint16_t{}) ||
+    if (is(I16{}, I4{}) || is(bf16, I4{}) || is(I4{}, I16{}) || is(I16{}, I8{}) ||
+        is(I32{}, I8{}) || is(uint16_t{}, U8{}) || is(uint32_t{}, U8{}) || is(U8{}, I16{}) ||
+        is(I32{}, I16{}) || is(uint32_t{}, I16{}) || is(U8{}, uint16_t{}) ||
         is(uint32_t{}, uint16_t{}) || is(U8{}, I32{}) || is(uint16_t{}, I32{}) ||
         is(U8{}, uint32_t{}) || is(I16{}, uint32_t{}) || is(uint16_t{}, uint32_t{})) {
         return kExact;
@@ -67,51 +70,69 @@ To convert_or_cut(From value, RoundMode mode, Overflow overflow, bool cut) {
     return convert<To>(value, mode, overflow);
 }
 
+// One element; int4b_t saturates as other integers do.
+template <typename To, typename From>
+To cast_element(From value, RoundMode mode, Overflow overflow, bool cut) {
+    if constexpr (kBits<From> == 4) {
+        return convert<To>(static_cast<int8_t>(value), mode, overflow);
+    } else if constexpr (kBits<To> == 4) {
+        const int wide = convert<int8_t>(value, mode, overflow);
+        return std::min(std::max(wide, -8), 7);
+    } else {
+        return convert_or_cut<To>(value, mode, overflow, cut);
+    }
+}
+
+// int4b_t: the two elements of a byte take part, or neither does.
+inline void require_pairs(const Lanes& lanes, Site site) {
+    for (uint32_t r = 0; r < lanes.iterations(); ++r) {
+        lanes.runs(r, [&](uint32_t first, uint32_t end) {
+            if (first % 2 == 0 && end % 2 == 0) return;
+            fail(site, "Cast: of the two int4b_t of a byte one takes part, the other does not");
+        });
+    }
+}
+
 template <typename To, typename From>
 void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<From>& src,
               RoundMode mode, const Form& form, const AscendC::UnaryRepeatParams& p, Site site) {
     constexpr RoundModes modes = cast_modes<To, From>();
-    if constexpr (modes == 0) {
-        fail(site, "Cast from %s to %s does not exist on dav-%d", type_name<From>(),
-             type_name<To>(), __NPU_ARCH__);
-    } else {
-        if ((modes & mode_bit(mode)) == 0) {
-            fail(site, "Cast from %s to %s does not take %s on dav-%d", type_name<From>(),
-                 type_name<To>(), round_mode_name(mode), __NPU_ARCH__);
-        }
-        VectorCall call("Cast", site);
-        const Lanes lanes = call.lanes(form, std::max(sizeof(To), sizeof(From)));
-        const Operand from = call.operand(src, "src", p.srcBlkStride, p.srcRepStride);
-        const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
-        // Narrowing in place writes only what this or an earlier iteration has read.
-        const bool narrows_in_place = sizeof(To) < sizeof(From) && to.base == from.base &&
-                                      to.repeat_stride <= from.repeat_stride &&
-                                      to.block_stride <= from.block_stride;
-        if (!narrows_in_place) call.require_no_overlap(to, from, lanes);
-        call.reads(from, lanes);
-        call.writes(to, lanes);
-        const Overflow overflow = call.overflow();
-        const bool cut = call.state().cut_integers;
-        [[maybe_unused]] const float scale = call.state().deq_scale;
-        const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
-            uint8_t* out = to.at(r, lane);
-            const uint8_t* a = from.at(r, lane);
-            for (uint32_t i = 0; i < count; ++i) {
-                const From value = load<From>(a + i * sizeof(From));
-                if constexpr (std::is_same_v<To, half> && std::is_same_v<From, int32_t>) {
-                    const double scaled = static_cast<double>(value) * scale;
-                    const double rounded =
-                        round_to_format(scaled, kHalfFormat, RoundMode::CAST_RINT);
-                    store(out + i * sizeof(To),
-                          narrow<half>(static_cast<float>(rounded), overflow));
-                } else {
-                    store(out + i * sizeof(To), convert_or_cut<To>(value, mode, overflow, cut));
-                }
-            }
-        };
-        for_each_segment(lanes, std::array{to, from}, body);
-        call.issue(vector_cost::kCast, lanes);
+    static_assert(modes != 0, "Cast between these types does not exist on this architecture");
+    if ((modes & mode_bit(mode)) == 0) {
+        fail(site, "Cast from %s to %s does not take %s on dav-%d", type_name<From>(),
+             type_name<To>(), round_mode_name(mode), __NPU_ARCH__);
     }
+    VectorCall call("Cast", site);
+    const Lanes lanes = call.lanes(form, std::max(sizeof(To), sizeof(From)));
+    if constexpr (kBits<To> == 4 || kBits<From> == 4) require_pairs(lanes, site);
+    const Operand from = call.operand(src, "src", p.srcBlkStride, p.srcRepStride);
+    const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
+    // Narrowing in place writes only what this or an earlier iteration has read.
+    const bool narrows_in_place = kBits<To> < kBits<From> && to.base == from.base &&
+                                  to.repeat_stride <= from.repeat_stride &&
+                                  to.block_stride <= from.block_stride;
+    if (!narrows_in_place) call.require_no_overlap(to, from, lanes);
+    call.reads(from, lanes);
+    call.writes(to, lanes);
+    const Overflow overflow = call.overflow();
+    const bool cut = call.state().cut_integers;
+    [[maybe_unused]] const float scale = call.state().deq_scale;
+    const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
+        uint8_t* out = to.at(r, lane);
+        const uint8_t* a = from.at(r, lane);
+        for (uint32_t i = 0; i < count; ++i) {
+            const From value = element_of<From>(a, i);
+            if constexpr (std::is_same_v<To, half> && std::is_same_v<From, int32_t>) {
+                const double scaled = static_cast<double>(value) * scale;
+                const double rounded = round_to_format(scaled, kHalfFormat, RoundMode::CAST_RINT);
+                set_element(out, i, narrow<half>(static_cast<float>(rounded), overflow));
+            } else {
+                set_element(out, i, cast_element<To>(value, mode, overflow, cut));
+            }
+        }
+    };
+    for_each_segment(lanes, std::array{to, from}, body);
+    call.issue(vector_cost::kCast, lanes);
 }
 
 }  // namespace emulator
@@ -122,10 +143,9 @@ namespace AscendC {
 template <typename T, typename U>
 void Cast(const LocalTensor<T>& dst, const LocalTensor<U>& src, const RoundMode& roundMode,
           const uint32_t count, Site site = Site::here()) {
-    constexpr int widest = sizeof(T) > sizeof(U) ? sizeof(T) : sizeof(U);
+    constexpr int to = emulator::kBits<T>, from = emulator::kBits<U>, widest = std::max(to, from);
     emulator::run_cast(dst, src, roundMode, emulator::Form::first(count),
-                       UnaryRepeatParams(1, 1, 8 * sizeof(T) / widest, 8 * sizeof(U) / widest),
-                       site);
+                       UnaryRepeatParams(1, 1, 8 * to / widest, 8 * from / widest), site);
 }
 template <typename T, typename U, bool isSetMask = true, typename Mask>
 void Cast(const LocalTensor<T>& dst, const LocalTensor<U>& src, const RoundMode& roundMode,
@@ -140,6 +160,13 @@ inline void SetDeqScale(half scale) { emulator::vector_state().deq_scale = scale
 // Scalar conversion on the scalar unit.
 template <typename T, typename U, RoundMode roundMode>
 U Cast(T value) {
+    constexpr bool to_half = std::is_same_v<U, half> && roundMode == RoundMode::CAST_ODD;
+    constexpr bool to_integer =
+        std::is_same_v<U, int32_t> &&
+        (roundMode == RoundMode::CAST_ROUND || roundMode == RoundMode::CAST_CEIL ||
+         roundMode == RoundMode::CAST_FLOOR || roundMode == RoundMode::CAST_RINT);
+    static_assert(std::is_same_v<T, float> && (to_half || to_integer),
+                  "Cast of a scalar does not take this type or mode on this architecture");
     return emulator::convert<U>(value, roundMode,
                                 emulator::overflow_rule(emulator::current_core()));
 }

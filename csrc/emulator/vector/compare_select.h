@@ -32,48 +32,45 @@ void run_compare(const char* name, const AscendC::LocalTensor<U>& dst,
                  const AscendC::LocalTensor<T>& src0, const AscendC::LocalTensor<T>* src1, T scalar,
                  AscendC::CMPMODE mode, const Form& form, const AscendC::BinaryRepeatParams& p,
                  Site site) {
-    require_type<T, CompareTypes>(name, site);
-    require_type<U, TypeList<int8_t, uint8_t>>(name, site);
+    require_type<T, CompareTypes>();
+    require_type<U, TypeList<int8_t, uint8_t>>();
     if (__NPU_ARCH__ == 2201 && std::is_same_v<T, int32_t> && mode != AscendC::CMPMODE::EQ) {
         fail(site, "%s of int32_t knows only CMPMODE::EQ on dav-2201", name);
     }
-    if constexpr (CompareTypes::template has<T>) {
-        constexpr uint32_t width = kIterationBytes / sizeof(T);
-        if (form.kind == Form::kCount && form.number % width != 0) {
-            fail(site,
-                 "%s: count is %lld, it must fill whole iterations of %u elements (256 bytes)",
-                 name, static_cast<long long>(form.number), width);
-        }
-        VectorCall call(name, site);
-        Lanes lanes = call.lanes(form, sizeof(T));
-        if (__NPU_ARCH__ == 2201 && form.kind != Form::kCount && !lanes.counted()) {
-            lanes = Lanes::bits({~0ull, ~0ull}, width, lanes.iterations());
-        }
-        const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
-        const Operand second =
-            src1 == nullptr ? first : call.operand(*src1, "src1", p.src1BlkStride, p.src1RepStride);
-        const Operand to = call.operand(dst, "dst");
-        call.reads(first, lanes);
-        if (src1 != nullptr) call.reads(second, lanes);
-        const uint64_t bytes = uint64_t{lanes.iterations()} * width / 8;
-        if (bytes != 0) call.writes_bytes(to, to.base, {0, bytes});
-        for (uint32_t r = 0; r < lanes.iterations(); ++r) {
-            for (uint32_t lane = 0; lane < width; ++lane) {
-                const uint64_t index = uint64_t{r} * width + lane;
-                uint8_t* byte = to.memory + to.base + index / 8;
-                const uint8_t bit = static_cast<uint8_t>(1u << (index % 8));
-                bool result = false;
-                if (lanes.active(r, lane)) {
-                    const auto a = operand_value(load<T>(first.at(r, lane)));
-                    const auto b =
-                        operand_value(src1 == nullptr ? scalar : load<T>(second.at(r, lane)));
-                    result = compare(mode, a, b);
-                }
-                *byte = static_cast<uint8_t>(result ? *byte | bit : *byte & ~bit);
-            }
-        }
-        call.issue(vector_cost::kCompare, lanes);
+    constexpr uint32_t width = kIterationBytes / sizeof(T);
+    if (form.kind == Form::kCount && form.number % width != 0) {
+        fail(site, "%s: count is %lld, it must fill whole iterations of %u elements (256 bytes)",
+             name, static_cast<long long>(form.number), width);
     }
+    VectorCall call(name, site);
+    Lanes lanes = call.lanes(form, sizeof(T));
+    if (__NPU_ARCH__ == 2201 && form.kind != Form::kCount && !lanes.counted()) {
+        lanes = Lanes::bits({~0ull, ~0ull}, width, lanes.iterations());
+    }
+    const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
+    const Operand second =
+        src1 == nullptr ? first : call.operand(*src1, "src1", p.src1BlkStride, p.src1RepStride);
+    const Operand to = call.operand(dst, "dst");
+    call.reads(first, lanes);
+    if (src1 != nullptr) call.reads(second, lanes);
+    const uint64_t bytes = uint64_t{lanes.iterations()} * width / 8;
+    if (bytes != 0) call.writes_bytes(to, to.base, {0, bytes});
+    for (uint32_t r = 0; r < lanes.iterations(); ++r) {
+        for (uint32_t lane = 0; lane < width; ++lane) {
+            const uint64_t index = uint64_t{r} * width + lane;
+            uint8_t* byte = to.memory + to.base + index / 8;
+            const uint8_t bit = static_cast<uint8_t>(1u << (index % 8));
+            bool result = false;
+            if (lanes.active(r, lane)) {
+                const auto a = operand_value(load<T>(first.at(r, lane)));
+                const auto b =
+                    operand_value(src1 == nullptr ? scalar : load<T>(second.at(r, lane)));
+                result = compare(mode, a, b);
+            }
+            *byte = static_cast<uint8_t>(result ? *byte | bit : *byte & ~bit);
+        }
+    }
+    call.issue(vector_cost::kCompare, lanes);
 }
 
 using SelectTypes = ByArch<Reals, WideArithmetic>;
@@ -87,51 +84,49 @@ void run_select(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<U
                 const AscendC::LocalTensor<T>& src0, const AscendC::LocalTensor<T>* src1, T scalar,
                 AscendC::SELMODE mode, const Form& form, const AscendC::BinaryRepeatParams& p,
                 Site site) {
-    require_type<T, SelectTypes>("Select", site);
-    require_type<U, TypeList<uint8_t, uint16_t, uint32_t, uint64_t>>("Select", site);
+    require_type<T, SelectTypes>();
+    require_type<U, TypeList<uint8_t, uint16_t, uint32_t, uint64_t>>();
     if (src1 == nullptr && mode != AscendC::SELMODE::VSEL_TENSOR_SCALAR_MODE) {
         fail(site, "Select: src1 is a scalar, selMode must be VSEL_TENSOR_SCALAR_MODE");
     }
     if (src1 != nullptr && mode == AscendC::SELMODE::VSEL_TENSOR_SCALAR_MODE) {
         fail(site, "Select: src1 is a tensor, selMode must not be VSEL_TENSOR_SCALAR_MODE");
     }
-    if constexpr (SelectTypes::template has<T>) {
-        const bool same_bits = mode == AscendC::SELMODE::VSEL_CMPMASK_SPR;
-        constexpr uint32_t width = kIterationBytes / sizeof(T);
-        VectorCall call("Select", site);
-        const Lanes lanes = call.lanes(form, sizeof(T));
-        const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
-        const Operand second =
-            src1 == nullptr ? first : call.operand(*src1, "src1", p.src1BlkStride, p.src1RepStride);
-        const Operand chooser = call.operand(mask, "selMask");
-        const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
-        call.require_no_overlap(to, first, lanes);
-        call.require_no_overlap(to, second, lanes);
-        call.reads(first, lanes);
-        if (src1 != nullptr) call.reads(second, lanes);
-        if (!lanes.empty()) {
-            const uint64_t elements = same_bits ? width : uint64_t{lanes.iterations()} * width;
-            const uint64_t used = lanes.counted() && !same_bits
-                                      ? uint64_t{lanes.iterations() - 1} * width +
-                                            lanes.prefix(lanes.iterations() - 1)
-                                      : elements;
-            call.reads_bytes(chooser, chooser.base, {0, (used + 7) / 8});
-        }
-        call.writes(to, lanes);
-        if (__NPU_ARCH__ == 2201 && !same_bits && !lanes.empty()) call.clobber_reserved(32);
-        const uint8_t* bits = chooser.memory + chooser.base;
-        for_each_segment(
-            lanes, std::array{to, first, second}, [&](uint32_t r, uint32_t lane, uint32_t count) {
-                for (uint32_t i = lane; i < lane + count; ++i) {
-                    const uint64_t index = same_bits ? i : uint64_t{r} * width + i;
-                    const bool chosen = (bits[index / 8] >> (index % 8) & 1) != 0;
-                    const T other = src1 == nullptr ? scalar : load<T>(second.at(r, i));
-                    store(to.at(r, i), chosen ? load<T>(first.at(r, i)) : other);
-                }
-            });
-        const double setup = __NPU_ARCH__ == 2201 && !same_bits ? kSelectSetup : 0;
-        call.issue(vector_cost::kCompare, lanes, setup);
+    const bool same_bits = mode == AscendC::SELMODE::VSEL_CMPMASK_SPR;
+    constexpr uint32_t width = kIterationBytes / sizeof(T);
+    VectorCall call("Select", site);
+    const Lanes lanes = call.lanes(form, sizeof(T));
+    const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
+    const Operand second =
+        src1 == nullptr ? first : call.operand(*src1, "src1", p.src1BlkStride, p.src1RepStride);
+    const Operand chooser = call.operand(mask, "selMask");
+    const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
+    call.require_no_overlap(to, first, lanes);
+    call.require_no_overlap(to, second, lanes);
+    call.reads(first, lanes);
+    if (src1 != nullptr) call.reads(second, lanes);
+    if (!lanes.empty()) {
+        const uint64_t elements = same_bits ? width : uint64_t{lanes.iterations()} * width;
+        const uint64_t used =
+            lanes.counted() && !same_bits
+                ? uint64_t{lanes.iterations() - 1} * width + lanes.prefix(lanes.iterations() - 1)
+                : elements;
+        call.reads_bytes(chooser, chooser.base, {0, (used + 7) / 8});
     }
+    call.writes(to, lanes);
+    if (__NPU_ARCH__ == 2201 && !same_bits && !lanes.empty()) call.clobber_reserved(32);
+    const uint8_t* bits = chooser.memory + chooser.base;
+    for_each_segment(lanes, std::array{to, first, second},
+                     [&](uint32_t r, uint32_t lane, uint32_t count) {
+                         for (uint32_t i = lane; i < lane + count; ++i) {
+                             const uint64_t index = same_bits ? i : uint64_t{r} * width + i;
+                             const bool chosen = (bits[index / 8] >> (index % 8) & 1) != 0;
+                             const T other = src1 == nullptr ? scalar : load<T>(second.at(r, i));
+                             store(to.at(r, i), chosen ? load<T>(first.at(r, i)) : other);
+                         }
+                     });
+    const double setup = __NPU_ARCH__ == 2201 && !same_bits ? kSelectSetup : 0;
+    call.issue(vector_cost::kCompare, lanes, setup);
 }
 
 // One iteration, compared into the CMPMASK register.
@@ -139,7 +134,7 @@ template <typename T>
 void run_compare_to_register(const AscendC::LocalTensor<T>& src0,
                              const AscendC::LocalTensor<T>& src1, AscendC::CMPMODE mode,
                              const Form& form, const AscendC::BinaryRepeatParams& p, Site site) {
-    require_type<T, Reals>("Compare", site);
+    require_type<T, Reals>();
     VectorCall call("Compare", site);
     const Lanes lanes = call.lanes(form, sizeof(T));
     const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
@@ -200,7 +195,7 @@ template <typename T>
 void run_select_by_register(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src0,
                             const AscendC::LocalTensor<T>& src1, int64_t repeats,
                             const AscendC::BinaryRepeatParams& p, Site site) {
-    require_type<T, Reals>("Select", site);
+    require_type<T, Reals>();
     VectorCall call("Select", site);
     const Lanes lanes = call.lanes(Form::masked(false, uint64_t{0}, repeats), sizeof(T));
     const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);

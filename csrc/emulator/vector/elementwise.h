@@ -21,13 +21,6 @@ using Reals = TypeList<half, float>;
 using RealsAndBf16 = TypeList<half, bfloat16_t, float>;
 using Arithmetic = TypeList<half, float, int16_t, int32_t>;
 using WideArithmetic = TypeList<half, bfloat16_t, float, int16_t, uint16_t, int32_t, uint32_t>;
-#if __NPU_ARCH__ == 3510
-template <typename, typename List>
-using ByArch = List;
-#else
-template <typename List, typename>
-using ByArch = List;
-#endif
 
 // Rounds a float to T by the overflow rule; integers pass through a wrap-around conversion.
 template <typename T, typename Wide>
@@ -188,27 +181,25 @@ template <typename T, typename Types, typename Tensor, typename Operation>
 void run_unary(const char* name, const VectorCost& cost, const Tensor& dst, const Tensor& src,
                const Form& form, const AscendC::UnaryRepeatParams& p, Operation operation,
                Site site) {
-    require_type<T, Types>(name, site);
-    if constexpr (Types::template has<T>) {
-        VectorCall call(name, site);
-        const Lanes lanes = call.lanes(form, sizeof(T));
-        const Operand from = call.operand(src, "src", p.srcBlkStride, p.srcRepStride);
-        const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
-        call.require_no_overlap(to, from, lanes);
-        call.reads(from, lanes);
-        call.writes(to, lanes);
-        const Overflow overflow = call.overflow();
-        const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
-            uint8_t* out = to.at(r, lane);
-            const uint8_t* a = from.at(r, lane);
-            for (uint32_t i = 0; i < count; ++i) {
-                const uint32_t at = i * sizeof(T);
-                store(out + at, result_of<T>(operation(operand_value(load<T>(a + at))), overflow));
-            }
-        };
-        for_each_segment(lanes, std::array{to, from}, body);
-        call.issue(cost, lanes);
-    }
+    require_type<T, Types>();
+    VectorCall call(name, site);
+    const Lanes lanes = call.lanes(form, sizeof(T));
+    const Operand from = call.operand(src, "src", p.srcBlkStride, p.srcRepStride);
+    const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
+    call.require_no_overlap(to, from, lanes);
+    call.reads(from, lanes);
+    call.writes(to, lanes);
+    const Overflow overflow = call.overflow();
+    const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
+        uint8_t* out = to.at(r, lane);
+        const uint8_t* a = from.at(r, lane);
+        for (uint32_t i = 0; i < count; ++i) {
+            const uint32_t at = i * sizeof(T);
+            store(out + at, result_of<T>(operation(operand_value(load<T>(a + at))), overflow));
+        }
+    };
+    for_each_segment(lanes, std::array{to, from}, body);
+    call.issue(cost, lanes);
 }
 
 // `may_accumulate`: dst may be src1 with a repeat stride of 0, summing over the iterations.
@@ -216,33 +207,31 @@ template <typename T, typename Types, typename Tensor, typename Operation>
 void run_binary(const char* name, const VectorCost& cost, bool may_accumulate, const Tensor& dst,
                 const Tensor& src0, const Tensor& src1, const Form& form,
                 const AscendC::BinaryRepeatParams& p, Operation operation, Site site) {
-    require_type<T, Types>(name, site);
-    if constexpr (Types::template has<T>) {
-        VectorCall call(name, site);
-        const Lanes lanes = call.lanes(form, sizeof(T));
-        const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
-        const Operand second = call.operand(src1, "src1", p.src1BlkStride, p.src1RepStride);
-        const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
-        call.require_no_overlap(to, first, lanes);
-        call.require_no_overlap(to, second, lanes, may_accumulate);
-        call.reads(first, lanes);
-        call.reads(second, lanes);
-        call.writes(to, lanes);
-        const Overflow overflow = call.overflow();
-        const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
-            uint8_t* out = to.at(r, lane);
-            const uint8_t* a = first.at(r, lane);
-            const uint8_t* b = second.at(r, lane);
-            for (uint32_t i = 0; i < count; ++i) {
-                const uint32_t at = i * sizeof(T);
-                const auto value =
-                    operation(operand_value(load<T>(a + at)), operand_value(load<T>(b + at)));
-                store(out + at, result_of<T>(value, overflow));
-            }
-        };
-        for_each_segment(lanes, std::array{to, first, second}, body);
-        call.issue(cost, lanes);
-    }
+    require_type<T, Types>();
+    VectorCall call(name, site);
+    const Lanes lanes = call.lanes(form, sizeof(T));
+    const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);
+    const Operand second = call.operand(src1, "src1", p.src1BlkStride, p.src1RepStride);
+    const Operand to = call.operand(dst, "dst", p.dstBlkStride, p.dstRepStride);
+    call.require_no_overlap(to, first, lanes);
+    call.require_no_overlap(to, second, lanes, may_accumulate);
+    call.reads(first, lanes);
+    call.reads(second, lanes);
+    call.writes(to, lanes);
+    const Overflow overflow = call.overflow();
+    const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
+        uint8_t* out = to.at(r, lane);
+        const uint8_t* a = first.at(r, lane);
+        const uint8_t* b = second.at(r, lane);
+        for (uint32_t i = 0; i < count; ++i) {
+            const uint32_t at = i * sizeof(T);
+            const auto value =
+                operation(operand_value(load<T>(a + at)), operand_value(load<T>(b + at)));
+            store(out + at, result_of<T>(value, overflow));
+        }
+    };
+    for_each_segment(lanes, std::array{to, first, second}, body);
+    call.issue(cost, lanes);
 }
 
 template <typename T, typename Types, typename Tensor, typename Operation>
@@ -297,8 +286,8 @@ template <typename D, typename S, typename TensorD, typename TensorS, typename O
 void run_multiply_add(const char* name, const VectorCost& cost, const TensorD& dst,
                       const TensorS& src0, const TensorS* src1, S scalar, const Form& form,
                       const AscendC::BinaryRepeatParams& p, Operation operation, Site site) {
-    require_type<D, Reals>(name, site);
-    require_type<S, std::conditional_t<std::is_same_v<D, half>, TypeList<half>, Reals>>(name, site);
+    require_type<D, Reals>();
+    require_type<S, std::conditional_t<std::is_same_v<D, half>, TypeList<half>, Reals>>();
     VectorCall call(name, site);
     const Lanes lanes = call.lanes(form, sizeof(D));
     const Operand first = call.operand(src0, "src0", p.src0BlkStride, p.src0RepStride);

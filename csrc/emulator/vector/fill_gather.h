@@ -12,7 +12,7 @@ using Words = TypeList<int16_t, uint16_t, half, bfloat16_t, int32_t, uint32_t, f
 template <typename T, typename Types, typename Value>
 void run_fill(const char* name, const AscendC::LocalTensor<T>& dst, Value value, const Form& form,
               uint32_t block_stride, uint32_t repeat_stride, Site site) {
-    require_type<T, Types>(name, site);
+    require_type<T, Types>();
     VectorCall call(name, site);
     const Lanes lanes = call.lanes(form, sizeof(T));
     const Operand to = call.operand(dst, "dst", block_stride, repeat_stride);
@@ -29,7 +29,7 @@ void run_fill(const char* name, const AscendC::LocalTensor<T>& dst, Value value,
 template <typename T>
 void run_brcb(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src,
               int64_t repeats, const AscendC::BrcbRepeatParams& p, Site site) {
-    require_type<T, Words>("Brcb", site);
+    require_type<T, Words>();
     VectorCall call("Brcb", site);
     const uint32_t times = require_range("Brcb", "repeatTime", repeats, 0, kMaxRepeats, site);
     constexpr uint32_t width = kIterationBytes / sizeof(T);
@@ -67,7 +67,7 @@ void copy_counted(VectorCall& call, const Operand& to, const Operand& from, uint
         return all;
     };
     const auto end = [&](const Operand& operand) {
-        return operand.offset(repeats - 1, count - 1) + operand.size;
+        return operand.offset(repeats - 1, count - 1) + operand.bits / 8;
     };
     if (!to.same_place(from) && from.base < end(to) && to.base < end(from)) {
         fail(call.site(), "Copy: dst overlaps src");
@@ -87,7 +87,7 @@ void copy_counted(VectorCall& call, const Operand& to, const Operand& from, uint
 template <typename T>
 void run_copy(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src,
               const Form& form, const AscendC::CopyRepeatParams& p, Site site) {
-    require_type<T, Words>("Copy", site);
+    require_type<T, Words>();
     require_range("Copy", "dstRepeatSize", p.dstRepeatSize, 0, 4095, site);
     require_range("Copy", "srcRepeatSize", p.srcRepeatSize, 0, 4095, site);
     VectorCall call("Copy", site);
@@ -111,7 +111,7 @@ template <typename T>
 void run_gather(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src,
                 const AscendC::LocalTensor<uint32_t>& offsets, uint32_t base, const Form& form,
                 uint32_t repeat_stride, Site site) {
-    require_type<T, Words>("Gather", site);
+    require_type<T, Words>();
     VectorCall call("Gather", site);
     const Lanes lanes = call.lanes(form, sizeof(T));
     const Operand from = call.operand(src, "src");
@@ -147,7 +147,7 @@ template <typename T>
 void run_gather_blocks(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src,
                        const AscendC::LocalTensor<uint32_t>& offsets, int64_t repeats,
                        const AscendC::GatherRepeatParams& p, Site site) {
-    require_type<T, ByArch<TypeList<uint16_t, uint32_t>, Words>>("Gatherb", site);
+    require_type<T, ByArch<TypeList<uint16_t, uint32_t>, Words>>();
     VectorCall call("Gatherb", site);
     const uint32_t times = require_range("Gatherb", "repeatTime", repeats, 0, kMaxRepeats, site);
     const Lanes lanes = Lanes::bits({~0ull, ~0ull}, kIterationBytes / sizeof(T), times);
@@ -180,7 +180,7 @@ uint64_t run_gather_mask(const AscendC::LocalTensor<T>& dst, const AscendC::Loca
                          const Pattern& pattern, bool counter, uint32_t mask,
                          const AscendC::GatherMaskParams& p, Site site) {
     constexpr bool built_in = std::is_integral_v<Pattern>;
-    require_type<T, Words>("GatherMask", site);
+    require_type<T, Words>();
     VectorCall call("GatherMask", site);
     constexpr uint32_t width = kIterationBytes / sizeof(T);
     const uint32_t length = counter ? mask : width;
@@ -288,13 +288,12 @@ void Copy(const LocalTensor<T>& dst, const LocalTensor<T>& src, Mask mask, int64
     emulator::run_copy(dst, src, emulator::Form::masked(isSetMask, mask, repeatTime), repeatParams,
                        site);
 }
-#if __NPU_ARCH__ == 3510
 template <typename T, bool isSetMask = true>
+EMULATOR_ONLY_ON_3510("Copy with a count")
 void Copy(const LocalTensor<T>& dst, const LocalTensor<T>& src, const uint32_t count,
           Site site = Site::here()) {
     emulator::run_copy(dst, src, emulator::Form::first(count), CopyRepeatParams(), site);
 }
-#endif
 
 template <typename T>
 void Gather(const LocalTensor<T>& dst, const LocalTensor<T>& src,

@@ -12,25 +12,25 @@
 namespace emulator {
 
 // A tensor in the Unified Buffer as one operand. Element `lane` of iteration r lies in DataBlock
-// lane / (32 / size), whose address is base + r * repeat_stride + block * block_stride (bytes).
+// lane / (256 / bits), whose address is base + r * repeat_stride + block * block_stride (bytes).
 struct Operand {
     uint64_t base = 0;
-    uint32_t size = 0;  // of an element
+    uint32_t bits = 0;  // of an element; 4 for int4b_t
     uint32_t block_stride = kBlockBytes;
     uint32_t repeat_stride = kIterationBytes;
     uint8_t* memory = nullptr;
     uint32_t view = 0;  // of the instruction, for messages and bounds
 
-    uint32_t per_block() const { return kBlockBytes / size; }
+    uint32_t per_block() const { return kBlockBytes * 8 / bits; }
     uint64_t offset(uint32_t iteration, uint32_t lane) const {
         return base + uint64_t{iteration} * repeat_stride +
-               uint64_t{lane / per_block()} * block_stride + lane % per_block() * size;
+               uint64_t{lane / per_block()} * block_stride + lane % per_block() * bits / 8;
     }
     uint8_t* at(uint32_t iteration, uint32_t lane) const {
         return memory + offset(iteration, lane);
     }
     bool same_place(const Operand& other) const {
-        return base == other.base && size == other.size && block_stride == other.block_stride &&
+        return base == other.base && bits == other.bits && block_stride == other.block_stride &&
                repeat_stride == other.repeat_stride;
     }
 };
@@ -73,7 +73,7 @@ inline void prefix_regions(const Operand& operand, uint32_t first, uint32_t coun
     if (count == 0 || length == 0) return;
     const uint64_t base = operand.offset(first, 0);
     const uint32_t full = length / operand.per_block();
-    const uint32_t tail = length % operand.per_block() * operand.size;
+    const uint32_t tail = length % operand.per_block() * operand.bits / 8;
     if (operand.block_stride == kBlockBytes) {
         const uint64_t run = uint64_t{full} * kBlockBytes + tail;
         if (run == operand.repeat_stride) {
@@ -108,8 +108,9 @@ inline std::vector<Region> regions_of(const Operand& operand, const Lanes& lanes
         lanes.runs(0, [&](uint32_t lane, uint32_t end) {
             while (lane < end) {
                 const uint32_t stop = std::min(end, (lane / unit + 1) * unit);
-                regions.push_back({operand.offset(0, lane), uint64_t{stop - lane} * operand.size,
-                                   iterations, operand.repeat_stride, 1, 0});
+                regions.push_back({operand.offset(0, lane),
+                                   uint64_t{stop - lane} * operand.bits / 8, iterations,
+                                   operand.repeat_stride, 1, 0});
                 lane = stop;
             }
         });
@@ -153,7 +154,7 @@ inline int64_t overlap_violation(const Operand& destination, const Operand& sour
                                  const Lanes& lanes, bool may_accumulate) {
     if (lanes.iterations() == 0) return -1;
     const auto end = [&](const Operand& operand) {
-        return operand.offset(lanes.iterations() - 1, lanes.width() - 1) + operand.size;
+        return operand.offset(lanes.iterations() - 1, lanes.width() - 1) + (operand.bits + 7) / 8;
     };
     if (end(destination) <= source.base || end(source) <= destination.base) return -1;
     if (destination.same_place(source) &&
@@ -177,7 +178,7 @@ inline int64_t overlap_violation(const Operand& destination, const Operand& sour
             if (written[reads.address[r]] == number && !accumulates) return iteration;
             for (uint32_t w = 0; w < writes.count; ++w) {
                 const bool coincide =
-                    reads.place[r] == writes.place[w] && source.size == destination.size;
+                    reads.place[r] == writes.place[w] && source.bits == destination.bits;
                 if (reads.address[r] == writes.address[w] && !coincide) return iteration;
             }
         }

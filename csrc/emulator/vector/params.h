@@ -149,6 +149,40 @@ struct TransDataTo5HDParams {
     Field16 srcRepStride = 0;
 };
 
+// Only those that the documents describe are carried out: NONE, ND2ND_B16, NCHW2NHWC, NHWC2NCHW.
+enum class TransposeType : uint8_t {
+    TRANSPOSE_TYPE_NONE,
+    TRANSPOSE_NZ2ND_0213,
+    TRANSPOSE_NZ2NZ_0213,
+    TRANSPOSE_NZ2NZ_012_WITH_N,
+    TRANSPOSE_NZ2ND_012_WITH_N,
+    TRANSPOSE_NZ2ND_012_WITHOUT_N,
+    TRANSPOSE_NZ2NZ_012_WITHOUT_N,
+    TRANSPOSE_ND2ND_ONLY,
+    TRANSPOSE_ND_UB_GM,
+    TRANSPOSE_GRAD_ND_UB_GM,
+    TRANSPOSE_ND2ND_B16,
+    TRANSPOSE_NCHW2NHWC,
+    TRANSPOSE_NHWC2NCHW,
+};
+
+struct TransposeParamsExt {
+    constexpr TransposeParamsExt() = default;
+    constexpr TransposeParamsExt(Field16 nSizeIn, Field16 cSizeIn, Field16 hSizeIn, Field16 wSizeIn,
+                                 TransposeType transposeTypeIn)
+        : nSize(nSizeIn),
+          cSize(cSizeIn),
+          hSize(hSizeIn),
+          wSize(wSizeIn),
+          transposeType(transposeTypeIn) {}
+
+    Field16 nSize = 0;
+    Field16 cSize = 0;
+    Field16 hSize = 0;
+    Field16 wSize = 0;
+    TransposeType transposeType = TransposeType::TRANSPOSE_ND2ND_B16;
+};
+
 // Blocks of blockLen bytes; gaps from the end of one to the start of the next: bytes in global
 // memory, DataBlocks in the Unified Buffer.
 struct DataCopyExtParams {

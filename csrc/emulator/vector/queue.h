@@ -113,7 +113,8 @@ class TQueBind {
     size_t limit() const { return depth == 0 ? 1 : static_cast<size_t>(depth); }
     template <typename T>
     LocalTensor<T> tensor(const emulator::QueueBuffer& buffer) const {
-        return LocalTensor<T>(kPosition, buffer.address, buffer.bytes / sizeof(T));
+        return LocalTensor<T>(kPosition, buffer.address,
+                              static_cast<uint32_t>(emulator::elements_of<T>(buffer.bytes)));
     }
     template <typename T>
     emulator::QueueBuffer& find(const LocalTensor<T>& tensor, const char* name,

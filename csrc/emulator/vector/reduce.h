@@ -95,7 +95,7 @@ template <ReduceType type, typename T>
 void run_reduce_repeat(const char* name, const AscendC::LocalTensor<T>& dst,
                        const AscendC::LocalTensor<T>& src, const Form& form,
                        const ReduceStrides& strides, ReduceOrder order, Site site) {
-    require_type<T, Reals>(name, site);
+    require_type<T, Reals>();
     VectorCall call(name, site);
     const Lanes lanes = call.lanes(form, sizeof(T));
     const uint32_t bytes = result_bytes<T>(type, order);
@@ -127,7 +127,7 @@ template <ReduceType type, typename T>
 void run_reduce_groups(const char* name, const AscendC::LocalTensor<T>& dst,
                        const AscendC::LocalTensor<T>& src, uint32_t group, const Form& form,
                        const ReduceStrides& strides, const VectorCost& cost, Site site) {
-    require_type<T, Reals>(name, site);
+    require_type<T, Reals>();
     VectorCall call(name, site);
     const Lanes lanes = call.lanes(form, sizeof(T));
     const uint32_t groups = lanes.width() / group;
@@ -162,7 +162,7 @@ template <ReduceType type, typename T>
 void run_reduce_all(const char* name, const AscendC::LocalTensor<T>& dst,
                     const AscendC::LocalTensor<T>& src, const AscendC::LocalTensor<T>& scratch,
                     const Form& form, uint32_t src_repeat, bool with_index, Site site) {
-    require_type<T, Reals>(name, site);
+    require_type<T, Reals>();
     VectorCall call(name, site);
     Form limited = form;
     const bool counts = form.kind == Form::kCount;
@@ -333,6 +333,7 @@ T GetReduceRepeatSumSpr() {
     return static_cast<T>(emulator::vector_state().reduced_value);
 }
 template <typename T>
+EMULATOR_ONLY_ON_2201("GetReduceRepeatMaxMinSpr")
 void GetReduceRepeatMaxMinSpr(T& maxMinValue, T& maxMinIndex) {
     const emulator::VectorState& state = emulator::vector_state();
     maxMinValue = static_cast<T>(state.reduced_value);

@@ -114,8 +114,6 @@ void fields() {
 void paths_and_types() {
     Square s;
 #if __NPU_ARCH__ == 2201
-    EXPECT_CUBE("does not exist on architecture 2201",
-                LoadData(s.a2, s.a1, LoadData2DParamsV2(0, 0, 4, 4, 4, 4, false, 0)));
     EXPECT_CUBE("16-bit elements only",
                 LoadData(at<int8_t>(TPosition::A2, 0, 512), at<int8_t>(TPosition::A1, 0, 512),
                          LoadData2DParams(0, 1, 1, 0, 0, true, 0)));
@@ -131,9 +129,6 @@ void paths_and_types() {
     EXPECT_CUBE("quantPre NoQuant converts float to float, not float to half", s.load();
                 s.multiply(); sync<HardEvent::M_FIX>();
                 Fixpipe(s.a.tensor(), s.co, FixpipeParamsV220(N, N, N, N, false)));
-    EXPECT_CUBE("not a supported combination",
-                Mmad(s.co, s.a2, at<bfloat16_t>(TPosition::B2, 0, N * N),
-                     MmadParams(N, N, N, 0, false, true)));
     EXPECT_CUBE("lies in L1, must lie in L0A",
                 Mmad(s.co, s.a1, s.b2, MmadParams(N, N, N, 0, false, true)));
     EXPECT_CUBE(

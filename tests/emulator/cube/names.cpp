@@ -79,6 +79,17 @@ void addresses_and_barriers() {
     CHECK(run(kernel(true, N * 2), false).find("out of bounds") != std::string::npos);
 }
 
+// An offset of 64 bits may be negative.
+void negative_offsets() {
+    Global<int16_t> values({3, 4, 5, 6});
+    EXPECT_CUBE("", const auto last = values.tensor()[3];
+                CHECK(last[static_cast<uint64_t>(-2)].GetValue(0) == 4);
+                CHECK(*last.GetPhyAddr(static_cast<uint64_t>(-3)) == 3));
+    EXPECT_CUBE("", GlobalTensor<int4b_t> nibbles;
+                nibbles.SetGlobalBuffer(reinterpret_cast<int4b_t*>(values.values().data()));
+                CHECK(nibbles[8][static_cast<uint64_t>(-4)].GetValue(0) == 4));
+}
+
 void workspace() {
     uint8_t memory[32];
     EXPECT_CUBE("", CHECK(GetUserWorkspace(memory) == memory));
@@ -93,6 +104,7 @@ int main() {
     bfloat16_from_integers();
     core_types();
     addresses_and_barriers();
+    negative_offsets();
     workspace();
     return finish("names");
 }

@@ -72,6 +72,18 @@ static void examples() {
     CHECK(emulator::convert<float>(0.5f, RoundMode::CAST_ROUND, Overflow::kInfinity) == 1);
 }
 
+static void integers() {
+    const auto to = [](auto target, auto value) {
+        return emulator::convert<decltype(target)>(value, RoundMode::CAST_NONE,
+                                                   Overflow::kInfinity);
+    };
+    CHECK(to(int16_t{}, int8_t{-8}) == -8 && to(int32_t{}, int8_t{-128}) == -128);
+    CHECK(to(int64_t{}, int32_t{-5}) == -5 && to(int32_t{}, int64_t{-5}) == -5);
+    CHECK(to(int32_t{}, int64_t{1} << 40) == INT32_MAX && to(int16_t{}, -70000) == INT16_MIN);
+    CHECK(to(uint8_t{}, int16_t{-1}) == 0 && to(uint8_t{}, int16_t{300}) == 255);
+    CHECK(to(uint32_t{}, int16_t{-1}) == 0 && to(int16_t{}, uint32_t{70000}) == INT16_MAX);
+}
+
 static void arithmetic() {
     half x = 1.5, y = 2;
     const half sum = x + y;
@@ -84,6 +96,7 @@ int main() {
     neighbours<bfloat16_t>(0x7f80);
     extremes();
     examples();
+    integers();
     arithmetic();
     return finish("scalars");
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ascendc/atomic.h"
+#include "ascendc/cube_types.h"
 #include "ascendc/sync.h"
 #include "cube/cube.h"
 
@@ -19,7 +20,8 @@ template <typename T>
 inline void DataCopy(const LocalTensor<T>& dst, const GlobalTensor<T>& src, uint32_t count,
                      Site site = Site::here()) {
     emulator::copy_gm_to_local(dst.operand(), src.operand(),
-                               emulator::contiguous(count, sizeof(T), site), site);
+                               emulator::contiguous(count, emulator::bytes_of<T>(count), site),
+                               site);
 }
 template <typename T>
 inline void DataCopy(const GlobalTensor<T>& dst, const LocalTensor<T>& src,
@@ -30,7 +32,8 @@ template <typename T>
 inline void DataCopy(const GlobalTensor<T>& dst, const LocalTensor<T>& src, uint32_t count,
                      Site site = Site::here()) {
     emulator::copy_local_to_gm(dst.operand(), src.operand(),
-                               emulator::contiguous(count, sizeof(T), site), site);
+                               emulator::contiguous(count, emulator::bytes_of<T>(count), site),
+                               site);
 }
 template <typename T, typename U>
 inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<U>& src,
@@ -40,7 +43,7 @@ inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<U>& src,
 template <typename T>
 inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint32_t count,
                      Site site = Site::here()) {
-    DataCopyParams params = emulator::contiguous(count, sizeof(T), site);
+    DataCopyParams params = emulator::contiguous(count, emulator::bytes_of<T>(count), site);
     // The unit of a copy to BT or FB is larger: 64 or 128 bytes on dav-2201.
     const emulator::Buffer to =
         emulator::buffer_of(static_cast<TPosition>(dst.GetPosition()), site);
@@ -50,14 +53,19 @@ inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<T>& src, uint3
     params.blockLen = (params.blockLen + unit - 1) / unit;
     emulator::copy_local_to_local(dst.operand(), src.operand(), params, site);
 }
-#if __NPU_ARCH__ == 3510
-template <typename T, bool enableSmallC0 = false>
-#else
+// dav-2201: int4b_t as 8-bit elements that hold two.
 template <typename T>
-#endif
 inline void DataCopy(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
                      const Nd2NzParams& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::Nd2NzTypes>();
     emulator::copy_nd_to_nz(dst.operand(), src.operand(), params, site);
+}
+template <typename T, bool enableSmallC0>
+EMULATOR_ONLY_ON_3510("DataCopy with enableSmallC0")
+inline void DataCopy(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
+                     const Nd2NzParams& params, Site site = Site::here()) {
+    static_assert(!enableSmallC0, "DataCopy: enableSmallC0 is not modelled");
+    DataCopy(dst, src, params, site);
 }
 
 // --- Fill
@@ -78,14 +86,17 @@ inline void InitConstValue(const LocalTensor<T>& dst, const InitConstValueParams
 template <typename T>
 inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData2DParams& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::LoadTypes>();
     emulator::load_2d(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
 inline void LoadData(const LocalTensor<T>& dst, const GlobalTensor<T>& src,
                      const LoadData2DParams& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::Elements>();
     emulator::load_2d_gm(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
+EMULATOR_ONLY_ON_3510("LoadData with LoadData2DParamsV2")
 inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData2DParamsV2& params, Site site = Site::here()) {
     emulator::load_2d_v2(dst.operand(), src.operand(), params, site);
@@ -94,9 +105,11 @@ template <typename T>
 inline void LoadDataWithTranspose(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                                   const LoadData2dTransposeParams& params,
                                   Site site = Site::here()) {
+    emulator::require_type<T, emulator::RearrangedTypes>();
     emulator::load_transposed(dst.operand(), src.operand(), params, site);
 }
 template <typename T>
+EMULATOR_ONLY_ON_3510("LoadDataWithTranspose with LoadData2dTransposeParamsV2")
 inline void LoadDataWithTranspose(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                                   const LoadData2dTransposeParamsV2& params,
                                   Site site = Site::here()) {
@@ -152,25 +165,20 @@ inline emulator::Load3D emulator_load_3d(const LoadData3DParamsV2<T>& p, Site si
 template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAULT_CONFIG>
 inline void LoadData(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                      const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
+    emulator::require_type<T, emulator::RearrangedTypes>();
     emulator::load_3d(dst.operand(), src.operand(), emulator_load_3d<config>(params, site), site);
 }
-#if __NPU_ARCH__ == 3510
-struct LoadDataRepeatParamWithStride {
-    LoadDataRepeatParamWithStride() = default;
-    LoadDataRepeatParamWithStride(Field16 stride, Field8 time, Field8 mode, Field16 dst_stride)
-        : repeatStride(stride), repeatTime(time), repeatMode(mode), dstStride(dst_stride) {}
-    Field16 repeatStride = 0;
-    Field8 repeatTime = 1;
-    Field8 repeatMode = 0;
-    Field16 dstStride = 0;
-};
-inline void SetLoadDataRepeatWithStride(const LoadDataRepeatParamWithStride& params) {
-    emulator::current_core().state<LoadDataRepeatParamWithStride>() = params;
+using LoadDataRepeatParamWithStride EMULATOR_ONLY_ON_3510("LoadDataRepeatParamWithStride") =
+    emulator::Load3DRepeat;
+EMULATOR_ONLY_ON_3510("SetLoadDataRepeatWithStride")
+inline void SetLoadDataRepeatWithStride(const emulator::Load3DRepeat& params) {
+    emulator::current_core().state<emulator::Load3DRepeat>() = params;
 }
 template <typename T, const IsResetLoad3dConfig& config = IS_RESER_LOAD3D_DEFAULT_CONFIG>
+EMULATOR_ONLY_ON_3510("LoadDataWithStride")
 inline void LoadDataWithStride(const LocalTensor<T>& dst, const LocalTensor<T>& src,
                                const LoadData3DParamsV2<T>& params, Site site = Site::here()) {
-    const auto& repeat = emulator::current_core().state<LoadDataRepeatParamWithStride>();
+    const auto& repeat = emulator::current_core().state<emulator::Load3DRepeat>();
     emulator::Load3D call = emulator_load_3d<config>(params, site);
     if (repeat.repeatTime != 1) {
         emulator::fail(site, "LoadDataWithStride: repeatTime %u is not modelled",
@@ -179,7 +187,6 @@ inline void LoadDataWithStride(const LocalTensor<T>& dst, const LocalTensor<T>& 
     call.dst_stride = repeat.dstStride;
     emulator::load_3d(dst.operand(), src.operand(), call, site);
 }
-#endif
 
 // --- Mmad
 inline bool emulator_disables_gemv(const MmadParams& params) {
@@ -193,12 +200,14 @@ inline bool emulator_disables_gemv(const MmadParams& params) {
 template <typename T, typename U, typename S>
 inline void Mmad(const LocalTensor<T>& c, const LocalTensor<U>& a, const LocalTensor<S>& b,
                  const MmadParams& params, Site site = Site::here()) {
+    emulator::require_mmad_types<T, U, S, emulator::Multiplied>();
     emulator::mmad(c.operand(), a.operand(), b.operand(), nullptr, params,
                    emulator_disables_gemv(params), site);
 }
 template <typename T, typename U, typename S, typename V>
 inline void Mmad(const LocalTensor<T>& c, const LocalTensor<U>& a, const LocalTensor<S>& b,
                  const LocalTensor<V>& bias, const MmadParams& params, Site site = Site::here()) {
+    emulator::require_mmad_types<T, U, S, emulator::MultipliedWithBias>();
     const emulator::LocalOperand operand = bias.operand();
     emulator::mmad(c.operand(), a.operand(), b.operand(), &operand, params,
                    emulator_disables_gemv(params), site);
@@ -316,20 +325,22 @@ inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
     call.quant_vector = &vector;
     emulator::fixpipe(dst.operand(), src.operand(), call, site);
 }
-#if __NPU_ARCH__ == 3510
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a LocalTensor")
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
     emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
                       site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a GlobalTensor")
 inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
     emulator::fixpipe(dst.operand(), src.operand(), emulator_fixpipe_call(params, sizeof(T), site),
                       site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a LocalTensor with scales")
 inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                     const LocalTensor<uint64_t>& scales,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
@@ -339,6 +350,7 @@ inline void Fixpipe(const LocalTensor<T>& dst, const LocalTensor<U>& src,
     emulator::fixpipe(dst.operand(), src.operand(), call, site);
 }
 template <typename T, typename U, const FixpipeConfig& config = CFG_ROW_MAJOR>
+EMULATOR_ONLY_ON_3510("Fixpipe with FixpipeParamsArch3510 to a GlobalTensor with scales")
 inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                     const LocalTensor<uint64_t>& scales,
                     const FixpipeParamsArch3510<config.format>& params, Site site = Site::here()) {
@@ -347,10 +359,9 @@ inline void Fixpipe(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
     call.quant_vector = &vector;
     emulator::fixpipe(dst.operand(), src.operand(), call, site);
 }
-#endif
 
 // --- DataCopy out of L0C, with settings from registers
-inline void SetFixpipeNz2ndFlag(uint16_t count, uint16_t src_stride, uint32_t dst_stride) {
+inline void SetFixpipeNz2ndFlag(Field16 count, Field16 src_stride, NdSizeField dst_stride) {
     auto& state = emulator::current_core().state<emulator::FixpipeState>();
     state.nd_num = count;
     state.src_nd_stride = src_stride;

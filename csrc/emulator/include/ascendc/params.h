@@ -229,17 +229,22 @@ struct MmadParams {
     bool cmatrixSource = false;
     bool cmatrixInitVal = true;
 #if __NPU_ARCH__ == 3510
-    bool disableGemv = false;
+    EMULATOR_ONLY_ON_3510("MmadParams::disableGemv") bool disableGemv = false;
 #endif
 };
 
 struct FixpipeConfig {
     CO2Layout format;
-    bool isToUB = false;
+#if __NPU_ARCH__ == 3510
+    EMULATOR_ONLY_ON_3510("FixpipeConfig::isToUB") bool isToUB = false;
     constexpr FixpipeConfig(CO2Layout layout, bool to_ub = false) : format(layout), isToUB(to_ub) {}
+#else
+    constexpr FixpipeConfig(CO2Layout layout, bool = false) : format(layout) {}
+#endif
 };
 inline constexpr FixpipeConfig CFG_NZ = {CO2Layout::NZ};
 inline constexpr FixpipeConfig CFG_ROW_MAJOR = {CO2Layout::ROW_MAJOR};
+EMULATOR_ONLY_ON_3510("CFG_COLUMN_MAJOR")
 inline constexpr FixpipeConfig CFG_COLUMN_MAJOR = {CO2Layout::COLUMN_MAJOR};
 
 struct FixpipeParamsV220 {
@@ -301,14 +306,17 @@ struct DataCopyCO12DstParams {
     bool nz2ndEn = false;
 };
 
-struct Nz2NdParams {
-    Nz2NdParams() = default;
-    Nz2NdParams(Field16 count, Field16 src, Field32 dst)
+// On dav-2201 another structure has the name.
+struct Nz2NdParamsOf3510 {
+    Nz2NdParamsOf3510() = default;
+    Nz2NdParamsOf3510(Field16 count, Field16 src, Field32 dst)
         : ndNum(count), srcNdStride(src), dstNdStride(dst) {}
     Field16 ndNum = 1;
     Field16 srcNdStride = 0;
     Field32 dstNdStride = 0;
 };
+
+using Nz2NdParams EMULATOR_ONLY_ON_3510("Nz2NdParams") = Nz2NdParamsOf3510;
 
 struct Nz2DnParams {
     Nz2DnParams() = default;
@@ -326,7 +334,7 @@ struct TransformParams {
 };
 template <>
 struct TransformParams<CO2Layout::ROW_MAJOR> {
-    using PARAMS = Nz2NdParams;
+    using PARAMS = Nz2NdParamsOf3510;
 };
 template <>
 struct TransformParams<CO2Layout::COLUMN_MAJOR> {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/clock.h"
+#include "only_on.h"
 
 #ifndef __NPU_ARCH__
 #error "define __NPU_ARCH__ as 2201 or 3510"
@@ -87,7 +88,7 @@ enum event_t : uint8_t {
     EVENT_ID7,
 };
 
-// The conversions Fixpipe can apply. Only names carry meaning; dav-3510 has those after VREQ8.
+// The conversions Fixpipe can apply. Only names carry meaning.
 enum QuantMode_t : uint8_t {
     NoQuant = 0,
     F322F16 = 1,
@@ -98,12 +99,12 @@ enum QuantMode_t : uint8_t {
     F322BF16 = 16,
     VQF322B8_PRE = 23,
     QF322B8_PRE = 24,
-    VQS322BF16_PRE,
-    QS322BF16_PRE,
-    VQF322F16_PRE,
-    QF322F16_PRE,
-    VQF322BF16_PRE,
-    QF322BF16_PRE,
-    VQF322F32_PRE,
-    QF322F32_PRE,
+    VQS322BF16_PRE EMULATOR_ONLY_ON_3510("VQS322BF16_PRE"),
+    QS322BF16_PRE EMULATOR_ONLY_ON_3510("QS322BF16_PRE"),
+    VQF322F16_PRE EMULATOR_ONLY_ON_3510("VQF322F16_PRE"),
+    QF322F16_PRE EMULATOR_ONLY_ON_3510("QF322F16_PRE"),
+    VQF322BF16_PRE EMULATOR_ONLY_ON_3510("VQF322BF16_PRE"),
+    QF322BF16_PRE EMULATOR_ONLY_ON_3510("QF322BF16_PRE"),
+    VQF322F32_PRE EMULATOR_ONLY_ON_3510("VQF322F32_PRE"),
+    QF322F32_PRE EMULATOR_ONLY_ON_3510("QF322F32_PRE"),
 };

@@ -10,6 +10,10 @@ int64_t block_count();
 int64_t sub_block_index();
 int64_t sub_block_count();
 int64_t task_ratio();
+struct SyncAllPipes {
+    pipe_t triggerPipe;
+    pipe_t waitPipe;
+};
 }  // namespace emulator
 
 // The compiler's form of PipeBarrier.
@@ -68,18 +72,17 @@ inline void CrossCoreWaitFlag(uint16_t flag_id, emulator::Site site = emulator::
     emulator::current_core().cross_wait(mode, pipe, flag_id, site);
 }
 
-#if __NPU_ARCH__ == 3510
-struct SyncAllConfig {
-    pipe_t triggerPipe;
-    pipe_t waitPipe;
-};
-inline constexpr SyncAllConfig DEFAULT_SYNC_ALL_CONFIG = {PIPE_ALL, PIPE_ALL};
-template <bool isAIVOnly = true, const SyncAllConfig& config = DEFAULT_SYNC_ALL_CONFIG>
-#else
 template <bool isAIVOnly = true>
-#endif
 inline void SyncAll(emulator::Site site = emulator::Site::here()) {
     emulator::current_core().sync_all(isAIVOnly, site);
+}
+using SyncAllConfig EMULATOR_ONLY_ON_3510("SyncAllConfig") = emulator::SyncAllPipes;
+EMULATOR_ONLY_ON_3510("DEFAULT_SYNC_ALL_CONFIG")
+inline constexpr emulator::SyncAllPipes DEFAULT_SYNC_ALL_CONFIG = {PIPE_ALL, PIPE_ALL};
+template <bool isAIVOnly, const emulator::SyncAllPipes& config>
+EMULATOR_ONLY_ON_3510("SyncAll with SyncAllConfig")
+inline void SyncAll(emulator::Site site = emulator::Site::here()) {
+    SyncAll<isAIVOnly>(site);
 }
 
 // Orders memory, not pipes; the emulator's memory is always in order.

@@ -5,6 +5,22 @@
 #include "core/instruction.h"
 #include "cube/operands.h"
 
+namespace emulator {
+
+// How many T a tensor that is cut at an element starts further on: two int4b_t are one. Offsets may
+// be negative, wrapped around.
+template <typename T>
+uint64_t steps_to(uint64_t element, Site site = Site::here()) {
+    if (kBits<T> == 8 * sizeof(T)) return element;
+    if (element % 2 != 0) {
+        fail(site, "a tensor of int4b_t is cut at element %lld, which shares its byte with another",
+             static_cast<long long>(element));
+    }
+    return static_cast<uint64_t>(static_cast<int64_t>(element) / 2);
+}
+
+}  // namespace emulator
+
 namespace AscendC {
 
 // A piece of a local buffer, in bytes.
@@ -26,33 +42,33 @@ class LocalTensor {
 
     LocalTensor operator[](uint32_t offset) const {
         LocalTensor view = *this;
-        view.address_ += offset * sizeof(T);
+        view.address_ += emulator::steps_to<T>(offset) * sizeof(T);
         view.count_ = offset < count_ ? count_ - offset : 0;
         return view;
     }
     template <typename U>
     LocalTensor<U> ReinterpretCast() const {
-        LocalTensor<U> view(position_, static_cast<uint32_t>(address_),
-                            static_cast<uint32_t>(uint64_t{count_} * sizeof(T) / sizeof(U)));
+        LocalTensor<U> view(
+            position_, static_cast<uint32_t>(address_),
+            static_cast<uint32_t>(emulator::elements_of<U>(emulator::bytes_of<T>(count_))));
         return view;
     }
     T GetValue(uint32_t index, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction get(PIPE_S, "GetValue", site);
         const emulator::View view = emulator::view_of(operand(), 0, "tensor", site);
-        get.reads(view, {uint64_t{index} * sizeof(T), sizeof(T)});
+        get.reads(view, {emulator::byte_of<T>(index), sizeof(T)});
         get.issue({&emulator::Costs::scalar_memory});
-        T value;
-        __builtin_memcpy(&value, view.data(uint64_t{index} * sizeof(T)), sizeof(T));
-        return value;
+        return emulator::element_of<T>(view.data(), index);
     }
     template <typename U>
     void SetValue(uint32_t index, U value, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction set(PIPE_S, "SetValue", site);
         const emulator::View view = emulator::view_of(operand(), 0, "tensor", site);
-        set.writes(view, {uint64_t{index} * sizeof(T), sizeof(T)});
+        const emulator::Region byte{emulator::byte_of<T>(index), sizeof(T)};
+        if (emulator::kBits<T> == 4) set.reads_raw(view, byte);  // the other element stays
+        set.writes(view, byte);
         set.issue({&emulator::Costs::scalar_memory});
-        const T converted = static_cast<T>(value);
-        __builtin_memcpy(view.data(uint64_t{index} * sizeof(T)), &converted, sizeof(T));
+        emulator::set_element(view.data(), index, static_cast<T>(value));
     }
     // Element as an lvalue; reads and writes go through GetValue and SetValue.
     class Element {
@@ -75,14 +91,16 @@ class LocalTensor {
     }
 
     uint64_t GetPhyAddr() const { return address_; }
-    uint64_t GetPhyAddr(uint32_t offset) const { return address_ + offset * sizeof(T); }
+    uint64_t GetPhyAddr(uint32_t offset) const {
+        return address_ + emulator::steps_to<T>(offset) * sizeof(T);
+    }
     int32_t GetPosition() const { return static_cast<int32_t>(position_); }
     uint32_t GetSize() const { return count_; }
-    uint32_t GetLength() const { return static_cast<uint32_t>(count_ * sizeof(T)); }
+    uint32_t GetLength() const { return static_cast<uint32_t>(emulator::bytes_of<T>(count_)); }
     void SetAddr(const TBuffAddr& piece) {
         position_ = static_cast<TPosition>(piece.logicPos);
         address_ = piece.bufferAddr;
-        count_ = static_cast<uint32_t>(piece.dataLen / sizeof(T));
+        count_ = static_cast<uint32_t>(emulator::elements_of<T>(piece.dataLen));
     }
     void SetSize(uint32_t count) { count_ = count; }
     void SetBufferLen(uint32_t count) { count_ = count; }
@@ -90,7 +108,7 @@ class LocalTensor {
     int32_t GetUserTag() const { return tag_; }
 
     emulator::LocalOperand operand() const {
-        return {position_, address_, uint64_t{count_} * sizeof(T), emulator::dtype_of<T>()};
+        return {position_, address_, emulator::bytes_of<T>(count_), emulator::dtype_of<T>()};
     }
 
     // Handle of the TQue buffer that the tensor belongs to, -1 for none.
@@ -117,34 +135,36 @@ class GlobalTensor {
     void SetGlobalBuffer(__gm__ T* buffer) { SetGlobalBuffer(buffer, 0); }
     GlobalTensor operator[](uint64_t offset) const {
         GlobalTensor view = *this;
-        view.address_ += offset;
+        view.address_ += emulator::steps_to<T>(offset);
         return view;
     }
     T GetValue(uint64_t index, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction get(PIPE_S, "GetValue", site);
         const emulator::View view = emulator::view_of(operand(), "tensor", site);
-        get.reads(view, {index * sizeof(T), sizeof(T)});
+        get.reads(view, {emulator::byte_of<T>(index), sizeof(T)});
         get.issue({&emulator::Costs::scalar_memory});
-        T value;
-        __builtin_memcpy(&value, view.data(index * sizeof(T)), sizeof(T));
-        return value;
+        return emulator::element_of<T>(view.data(), index);
     }
     void SetValue(uint64_t index, T value, emulator::Site site = emulator::Site::here()) const {
         emulator::Instruction set(PIPE_S, "SetValue", site);
         const emulator::View view = emulator::view_of(operand(), "tensor", site);
-        set.writes(view, {index * sizeof(T), sizeof(T)});
+        const emulator::Region byte{emulator::byte_of<T>(index), sizeof(T)};
+        if (emulator::kBits<T> == 4) set.reads_raw(view, byte);  // the other element stays
+        set.writes(view, byte);
         set.issue({&emulator::Costs::scalar_memory});
-        __builtin_memcpy(view.data(index * sizeof(T)), &value, sizeof(T));
+        emulator::set_element(view.data(), index, value);
     }
     const __gm__ T* GetPhyAddr() const { return address_; }
-    __gm__ T* GetPhyAddr(uint64_t offset) const { return address_ + offset; }
+    __gm__ T* GetPhyAddr(uint64_t offset) const { return (*this)[offset].address_; }
     uint64_t GetSize() const { return count_; }
     template <CacheRwMode mode = CacheRwMode::RW>
     void SetL2CacheHint(CacheMode) {}
     template <typename U>
+    EMULATOR_ONLY_ON_3510("GlobalTensor::ReinterpretCast")
     GlobalTensor<U> ReinterpretCast() const {
         GlobalTensor<U> view;
-        view.SetGlobalBuffer(reinterpret_cast<U*>(address_), count_ * sizeof(T) / sizeof(U));
+        view.SetGlobalBuffer(reinterpret_cast<U*>(address_),
+                             emulator::elements_of<U>(emulator::bytes_of<T>(count_)));
         return view;
     }
 
@@ -213,7 +233,7 @@ class LocalMemAllocator {
             emulator::fail(site, "LocalMemAllocator of %s: this core does not have that buffer",
                            emulator::buffer_name(buffer));
         }
-        const uint64_t end = head_ + uint64_t{count} * sizeof(T);
+        const uint64_t end = head_ + emulator::bytes_of<T>(count);
         const uint64_t capacity = core.memory(buffer).size();
         if (end > capacity) {
             emulator::fail(site, "LocalMemAllocator of %s: %llu bytes wanted, capacity %llu",

@@ -116,11 +116,13 @@ enum class MemDsbT : uint8_t { ALL = 0, DDR, UB, SEQ };
 
 constexpr uint32_t ONE_BLK_SIZE = 32;
 
-// Two 4-bit integers. Declared so that kernels compile; no instruction of the emulator takes it.
+// A 4-bit integer, -8 to 7. Two share a byte of memory, the first in its low half.
 struct int4b_t {
-    uint8_t storage;
+    uint8_t storage;  // in its low half
     int4b_t() = default;
-    constexpr int4b_t(int value) : storage(static_cast<uint8_t>(value)) {}
+    constexpr int4b_t(int value)  // NOLINT: implicit, as on the device
+        : storage(static_cast<uint8_t>(value & 15)) {}
+    constexpr operator int() const { return (storage ^ 8) - 8; }
 };
 
 template <typename T>
@@ -161,6 +163,9 @@ constexpr uint32_t size_of(DType type) {
     }
 }
 
+// Bits of an element; size_of gives the byte of int4b_t as one.
+constexpr uint32_t bits_of(DType type) { return type == DType::I4 ? 4 : 8 * size_of(type); }
+
 constexpr const char* dtype_name(DType type) {
     constexpr const char* names[] = {"int8_t", "uint8_t",    "int16_t",  "uint16_t",
                                      "half",   "bfloat16_t", "int32_t",  "uint32_t",
@@ -187,6 +192,72 @@ constexpr DType dtype_of() {
         return std::is_signed_v<U> ? DType::I32 : DType::U32;
     else
         return std::is_signed_v<U> ? DType::I64 : DType::U64;
+}
+
+template <typename T>
+inline constexpr uint32_t kBits = std::is_same_v<T, AscendC::int4b_t> ? 4 : 8 * sizeof(T);
+// Bytes of `count` elements, and elements in `bytes` bytes.
+template <typename T>
+constexpr uint64_t bytes_of(uint64_t count) {
+    return kBits<T> == 4 ? (count + 1) / 2 : count * sizeof(T);
+}
+template <typename T>
+constexpr uint64_t elements_of(uint64_t bytes) {
+    return kBits<T> == 4 ? bytes * 2 : bytes / sizeof(T);
+}
+
+// The byte that holds element `index`.
+template <typename T>
+constexpr uint64_t byte_of(uint64_t index) {
+    return kBits<T> == 4 ? index / 2 : index * sizeof(T);
+}
+
+// Element `index` of those that start at a byte.
+template <typename T>
+T element_of(const uint8_t* first, uint64_t index) {
+    if constexpr (kBits<T> == 4) return static_cast<int>(first[index / 2] >> index % 2 * 4);
+    T value;
+    __builtin_memcpy(&value, first + index * sizeof(T), sizeof(T));
+    return value;
+}
+template <typename T>
+void set_element(uint8_t* first, uint64_t index, T value) {
+    if constexpr (kBits<T> == 4) {
+        const uint64_t shift = index % 2 * 4;
+        first += index / 2;
+        *first =
+            static_cast<uint8_t>((*first & ~(15u << shift)) | uint32_t{value.storage} << shift);
+    } else {
+        __builtin_memcpy(first + index * sizeof(T), &value, sizeof(T));
+    }
+}
+
+// A list of element types, as the documents give them for each instruction and architecture.
+template <typename... Types>
+struct TypeList {
+    template <typename T>
+    static constexpr bool has = (std::is_same_v<T, Types> || ...);
+};
+// List::List of Extended is a list with more types.
+template <typename List, typename... More>
+struct Extended;
+template <typename... Types, typename... More>
+struct Extended<TypeList<Types...>, More...> {
+    using List = TypeList<Types..., More...>;
+};
+#if __NPU_ARCH__ == 3510
+template <typename, typename List>
+using ByArch = List;
+#else
+template <typename List, typename>
+using ByArch = List;
+#endif
+
+// Refuses an element type that is not in the list of this architecture; the compiler's message goes
+// on with the type, the list, and the entry that required it.
+template <typename T, typename List>
+constexpr void require_type() {
+    static_assert(List::template has<T>, "the entry does not take this type on this architecture");
 }
 
 }  // namespace emulator
