@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from on_stand_in import no_host_waits
+from on_stand_in import no_host_waits, tokens
 from torch import Tensor
 
 import neumann_tril as nt
@@ -14,18 +14,7 @@ from neumann_tril.gdn import chunk_gated_delta_rule, explain
 
 half, bfloat16, float32 = torch.float16, torch.bfloat16, torch.float32
 CU = [0, 1, 70, 70, 150]
-HEADS, VALUE_HEADS, KEY, VALUE = 1, 2, 32, 16
-
-
-def draw(
-    length: int = 150, batch: int = 1, dtype: torch.dtype = half, key_size: int = KEY
-) -> list[Tensor]:
-    """q, k, v, g, beta."""
-    r = torch.Generator().manual_seed(0)
-    q, k = (torch.randn(batch, length, HEADS, key_size, generator=r) for _ in range(2))
-    v = torch.randn(batch, length, VALUE_HEADS, VALUE, generator=r)
-    g, beta = (torch.rand(batch, length, VALUE_HEADS, generator=r) for _ in range(2))
-    return [q.to(dtype), torch.nn.functional.normalize(k, dim=-1).to(dtype), v.to(dtype), -g, beta]
+HEADS, VALUE_HEADS, KEY, VALUE = 1, 2, 32, 16  # of `tokens`
 
 
 def states(count: int, v_first: bool = False) -> Tensor:
@@ -33,10 +22,10 @@ def states(count: int, v_first: bool = False) -> Tensor:
     return torch.randn(count, VALUE_HEADS, *shape, generator=torch.Generator().manual_seed(1))
 
 
-def results(tokens: list[Tensor], **options: Any) -> list[Tensor]:
+def results(given: list[Tensor], **options: Any) -> list[Tensor]:
     """o, the final states, those before every chunk."""
     kind = {"output_final_state": True, "output_chunk_states": True}
-    return list(chunk_gated_delta_rule(*tokens, use_qk_l2norm_in_kernel=True, **kind, **options))
+    return list(chunk_gated_delta_rule(*given, use_qk_l2norm_in_kernel=True, **kind, **options))
 
 
 def same(found: list[Tensor], expected: list[Tensor]) -> None:
@@ -45,42 +34,42 @@ def same(found: list[Tensor], expected: list[Tensor]) -> None:
         assert torch.equal(x.cpu(), y)
 
 
-def moved(tokens: list[Tensor]) -> list[Tensor]:
-    return [x.npu() for x in tokens]
+def moved(given: list[Tensor]) -> list[Tensor]:
+    return [x.npu() for x in given]
 
 
 @pytest.mark.parametrize("dtype", [half, bfloat16])
 @pytest.mark.parametrize("v_first", [False, True])
 def test_results_are_those_of_the_emulator(dtype: torch.dtype, v_first: bool) -> None:
-    tokens, initial = draw(batch=2, dtype=dtype), states(2, v_first)
+    given, initial = tokens(batch=2, dtype=dtype), states(2, v_first)
     options = {"state_v_first": v_first}
-    on_device, state = moved(tokens), initial.npu()
+    on_device, state = moved(given), initial.npu()
     assert explain(*on_device, state, **options).backend == "npu"
     with no_host_waits():
         found = results(on_device, initial_state=state, **options)
-    same(found, results(tokens, initial_state=initial, backend="emulator", **options))
+    same(found, results(given, initial_state=initial, backend="emulator", **options))
 
 
 @pytest.mark.parametrize("place", ["cpu", "npu"])
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 @pytest.mark.parametrize("given", [False, True])
 def test_packed(place: str, dtype: torch.dtype, given: bool) -> None:
-    tokens, bounds = draw(160), torch.tensor(CU, dtype=dtype)
+    given, bounds = tokens(160), torch.tensor(CU, dtype=dtype)
     initial = states(len(CU) - 1) if given else None
-    on_device, on_place = moved(tokens), bounds.to(place)
+    on_device, on_place = moved(given), bounds.to(place)
     state = None if initial is None else initial.npu()
     with no_host_waits():
         found = results(on_device, initial_state=state, cu_seqlens=on_place)
-    expected = results(tokens, initial_state=initial, cu_seqlens=bounds, backend="emulator")
+    expected = results(given, initial_state=initial, cu_seqlens=bounds, backend="emulator")
     same(found, expected)
 
 
 @pytest.mark.parametrize("bounds", [[0], [0, 0]])
 def test_no_sequence_has_a_token(bounds: list[int]) -> None:
-    tokens, initial = draw(70), states(len(bounds) - 1)
+    given, initial = tokens(70), states(len(bounds) - 1)
     cu_seqlens = torch.tensor(bounds)
-    found = results(moved(tokens), initial_state=initial.npu(), cu_seqlens=cu_seqlens.npu())
-    same(found, results(tokens, initial_state=initial, cu_seqlens=cu_seqlens, backend="emulator"))
+    found = results(moved(given), initial_state=initial.npu(), cu_seqlens=cu_seqlens.npu())
+    same(found, results(given, initial_state=initial, cu_seqlens=cu_seqlens, backend="emulator"))
     assert not found[0].cpu().any() and torch.equal(found[1].cpu(), initial)
 
 
@@ -100,9 +89,9 @@ def test_views_of_one_projection_and_no_gates() -> None:
     same(found, results(views(projected, beta), plan="fast", scale=0.5, backend="emulator"))
 
 
-def gradients(tokens: list[Tensor], grads: list[Tensor], **options: Any) -> list[Tensor]:
+def gradients(inputs: list[Tensor], grads: list[Tensor], **options: Any) -> list[Tensor]:
     """Of q, k, v, g, beta and the initial state."""
-    leaves = [x.clone().requires_grad_() for x in tokens]
+    leaves = [x.clone().requires_grad_() for x in inputs]
     *given, state = leaves
     outputs = results(given, initial_state=state, **options)[:2]
     torch.autograd.backward(outputs, grads)
@@ -115,7 +104,7 @@ def test_gradients(bounds: list[int] | None) -> None:
     """By torch's products on the device: float32 sums in another order than on the CPU."""
     cu_seqlens = None if bounds is None else torch.tensor(bounds)
     state = states(1 if bounds is None else 3)
-    inputs = [*draw(), state]
+    inputs = [*tokens(), state]
     r = torch.Generator().manual_seed(2)
     of_o = torch.randn(1, 150, VALUE_HEADS, VALUE, generator=r).half()
     grads = [of_o, torch.randn(state.shape, generator=r)]
@@ -141,8 +130,8 @@ def test_gradients(bounds: list[int] | None) -> None:
 def test_what_the_kernel_refuses_is_made_of_torchs_products(
     kind: dict[str, Any], reason: str
 ) -> None:
-    tokens = draw(100, **kind)
-    on_device = moved(tokens)
+    given = tokens(100, **kind)
+    on_device = moved(given)
     explained = explain(*on_device)
     assert explained.backend == "npu"
     assert f"torch's products around its inverse: {reason}" in str(explained)
@@ -150,7 +139,7 @@ def test_what_the_kernel_refuses_is_made_of_torchs_products(
         cu_seqlens = None if bounds is None else torch.tensor(bounds)
         with no_host_waits():
             found = results(on_device, cu_seqlens=cu_seqlens)
-        expected = results(tokens, cu_seqlens=cu_seqlens, backend="emulator")
+        expected = results(given, cu_seqlens=cu_seqlens, backend="emulator")
         for x, y in zip(found, expected, strict=True):
             assert x.device.type == "npu" and x.dtype == y.dtype
             bound = max(torch.finfo(y.dtype).eps, 1e-5) * y.abs().max()
@@ -158,13 +147,13 @@ def test_what_the_kernel_refuses_is_made_of_torchs_products(
 
 
 def test_compile() -> None:
-    tokens = draw(100)
+    given = tokens(100)
     torch._dynamo.reset()
     compiled = torch.compile(
         lambda *x: chunk_gated_delta_rule(*x)[0], backend="aot_eager", fullgraph=True
     )
-    found = compiled(*moved(tokens))
-    same([found], [chunk_gated_delta_rule(*tokens, backend="emulator")[0]])
+    found = compiled(*moved(given))
+    same([found], [chunk_gated_delta_rule(*given, backend="emulator")[0]])
 
 
 @pytest.mark.parametrize(
@@ -178,4 +167,4 @@ def test_compile() -> None:
 )
 def test_errors(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        results(moved(draw()), **options)
+        results(moved(tokens()), **options)
