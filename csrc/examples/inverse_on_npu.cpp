@@ -7,34 +7,19 @@
 // on a stream. The result is then checked on the host: against the CPU's inverse by the same plan,
 // and, if the plan is exact, by its residual (I + A) X - I. Exit status: 0 if it is right, 1 if it
 // is wrong, 2 if something failed on the way.
-#include <acl/acl.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <random>
-#include <stdexcept>
-#include <string>
 #include <vector>
 
-#include "neumann_tril_npu.h"
+#include "on_npu.h"
 
 namespace {
 
-// Throws with the runtime's own text unless the call has succeeded.
-void Check(aclError error, const char* call) {
-    if (error == ACL_SUCCESS) return;
-    const char* text = aclGetRecentErrMsg();
-    throw std::runtime_error(std::string(call) + " returned " + std::to_string(error) + ": " +
-                             (text != nullptr ? text : "no message"));
-}
-#define ACL(call) Check(call, #call)
-
-void Check(const char* reason) {
-    if (reason != nullptr) throw std::runtime_error(reason);
-}
+using on_npu::Check;
+using on_npu::DeviceMemory;
 
 struct Options {
     int32_t chunk_size = 64;
@@ -72,35 +57,16 @@ std::vector<float> RandomMatrices(size_t entries) {
     return a;
 }
 
-class DeviceMemory {
-  public:
-    explicit DeviceMemory(size_t bytes) {
-        if (bytes > 0) ACL(aclrtMalloc(&data_, bytes, ACL_MEM_MALLOC_HUGE_FIRST));
-    }
-    ~DeviceMemory() {
-        if (data_ != nullptr) aclrtFree(data_);
-    }
-    DeviceMemory(const DeviceMemory&) = delete;
-    DeviceMemory& operator=(const DeviceMemory&) = delete;
-    void* get() const { return data_; }
-
-  private:
-    void* data_ = nullptr;
-};
-
 // X = (I + A)^-1 on the device; A and X are (matrices, C, C), contiguous, float32.
 std::vector<float> InvertOnDevice(const Options& options, const nt_plan& plan,
                                   const nt_chunks& chunks, const std::vector<float>& a) {
-    int64_t cores = 0;
-    ACL(aclrtGetDeviceInfo(static_cast<uint32_t>(options.device), ACL_DEV_ATTR_CUBE_CORE_NUM,
-                           &cores));
     nt_npu_inversion inversion{};
     inversion.plan = plan;
     inversion.chunks = chunks;
     inversion.a_dtype = NT_FLOAT32;
     inversion.x_dtype = NT_FLOAT32;
     inversion.compute_dtype = options.operands;
-    inversion.cube_cores = static_cast<int32_t>(cores);
+    inversion.cube_cores = on_npu::CubeCores(options.device);
     Check(nt_npu_refusal(&inversion));
 
     aclrtStream stream = nullptr;
@@ -203,17 +169,9 @@ bool Run(const Options& options) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    try {
-        if (nt_version() != NT_VERSION) Check("the libraries have another interface version");
+    return on_npu::Main([&] {
         const Options options = Read(count, arguments);
-        ACL(aclInit(nullptr));
-        ACL(aclrtSetDevice(options.device));
-        const bool right = Run(options);
-        ACL(aclrtResetDevice(options.device));
-        ACL(aclFinalize());
-        return right ? 0 : 1;
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
-        return 2;
-    }
+        const on_npu::Device device(options.device);
+        return Run(options);
+    });
 }

@@ -25,7 +25,9 @@ __all__ += [
     "from_time_view",
     "gather_chunks",
     "join_chunks",
+    "send",
     "sequence_bounds",
+    "sequence_bounds_on",
 ]
 
 LAYOUTS = ("bthc", "bhtc", "thc", "htc")
@@ -193,6 +195,20 @@ def chunk_table(
     return ChunkTable(torch.from_numpy(first), torch.from_numpy(valid), covers)
 
 
+def sequence_bounds_on(device: torch.device, length: int, cu_seqlens: Tensor) -> Tensor:
+    """``cu_seqlens`` as contiguous int64 on a device, for which the host does not wait.
+
+    Numbers on the CPU are checked there and sent from pinned memory, those on the device are taken
+    as they are.
+
+    Raises:
+        ValueError: numbers on the CPU do not describe sequences.
+    """
+    if cu_seqlens.device.type == "cpu":
+        cu_seqlens = torch.from_numpy(sequence_bounds(cu_seqlens, length))
+    return send(cu_seqlens.detach().long(), device).contiguous()
+
+
 def _numbers(values: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:
     # As they are, whatever transform of torch.func is under way.
     with torch._C._DisableFuncTorch():
@@ -218,16 +234,16 @@ def chunk_table_on(
     if device.type == "cpu":
         return chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
     if any(t.device.type != "cpu" for t in given):
-        bounds, *indices = (_send(t.detach().long(), device) for t in given)
+        bounds, *indices = (send(t.detach().long(), device) for t in given)
         return _unread_table(length, chunk_size, bounds, indices[0] if indices else None)
     table = chunk_table(length, chunk_size, cu_seqlens, chunk_indices)
-    first, valid = _send(torch.stack([table.first_row, table.valid_rows]), device)
+    first, valid = send(torch.stack([table.first_row, table.valid_rows]), device)
     return ChunkTable(first, valid, table.covers)
 
 
-def _send(values: Tensor, device: torch.device) -> Tensor:
+def send(values: Tensor, device: torch.device) -> Tensor:
     """To a device, from pinned memory: the host need not wait."""
-    if values.device.type == "cpu":
+    if values.device.type == "cpu" and device.type not in ("cpu", "meta"):
         values = values.pin_memory()
     return values.to(device, non_blocking=True)
 

@@ -1,4 +1,4 @@
-"""The example application, on the stand-in runtime: right results pass, wrong ones do not."""
+"""The example applications, on the stand-in runtime: right results pass, wrong ones do not."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example as a user builds it, with the stand-in's header and library for CANN's."""
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The examples as a user builds them, with the stand-in's header and library for CANN's."""
     build = tmp_path_factory.mktemp("examples")
     stand_in = acl_stand_in.FOLDER
     settings = {
@@ -40,7 +40,19 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in (["-S", EXAMPLES, "-B", build, *defined], ["--build", build]):
         done = subprocess.run([CMAKE, *command], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    return build / "inverse_on_npu"
+    return build
+
+
+@pytest.fixture
+def example(examples: Path) -> Path:
+    """That of the inverse."""
+    return examples / "inverse_on_npu"
+
+
+@pytest.fixture
+def rule(examples: Path) -> Path:
+    """That of the gated delta rule."""
+    return examples / "rule_on_npu"
 
 
 def run(
@@ -71,18 +83,31 @@ def test_right_results(example: Path, arguments: tuple[object, ...]) -> None:
     assert "OK" in done.stdout
 
 
-# A library whose nt_npu_inverse does not do what was asked for, loaded before the real one.
 WRONG = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include "neumann_tril_npu.h"
-const char* nt_npu_inverse(const nt_npu_inversion* inversion, void* stream) {
-    const char* (*real)(const nt_npu_inversion*, void*) = dlsym(RTLD_NEXT, "nt_npu_inverse");
-    nt_npu_inversion changed = *inversion;
-    %s
+const char* FUNCTION(const STRUCTURE* given, void* stream) {
+    const char* (*real)(const STRUCTURE*, void*) = dlsym(RTLD_NEXT, NAME);
+    STRUCTURE changed = *given;
+    CHANGE
     return real(&changed, stream);
 }
 """
+
+
+def wrong_library(folder: Path, function: str, structure: str, change: str) -> Path:
+    """A library whose function does not do what was asked for, to be loaded before the real one."""
+    source, library = folder / "wrong.c", folder / "wrong.so"
+    names = {"FUNCTION": function, "STRUCTURE": structure, "NAME": f'"{function}"'}
+    defined = [f"-D{name}={value}" for name, value in names.items()]
+    source.write_text(WRONG.replace("CHANGE", change))
+    command = [str(COMPILER), "-shared", "-fPIC", f"-I{ROOT / 'csrc' / 'include'}", *defined]
+    done = subprocess.run(
+        [*command, str(source), "-o", str(library), "-ldl"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return library
 
 
 @pytest.mark.parametrize(
@@ -100,13 +125,7 @@ const char* nt_npu_inverse(const nt_npu_inversion* inversion, void* stream) {
 def test_wrong_results(
     example: Path, tmp_path: Path, change: str, status: int, message: str
 ) -> None:
-    source, library = tmp_path / "wrong.c", tmp_path / "wrong.so"
-    source.write_text(WRONG % change)
-    command = [str(COMPILER), "-shared", "-fPIC", f"-I{ROOT / 'csrc' / 'include'}"]
-    done = subprocess.run(
-        [*command, str(source), "-o", str(library), "-ldl"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    library = wrong_library(tmp_path, "nt_npu_inverse", "nt_npu_inversion", change)
     outcome = run(example, 64, 3, preload=library)
     assert outcome.returncode == status, outcome.stdout + outcome.stderr
     assert message in outcome.stdout + outcome.stderr
@@ -125,5 +144,51 @@ def test_wrong_results(
 )
 def test_errors(example: Path, arguments: tuple[object, ...], memory_mb: int, message: str) -> None:
     done = run(example, *arguments, memory_mb=memory_mb)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "sizes", [(150, 1, 2, 128, 128), (100, 2, 2, 32, 48, "fast"), (70, 1, 1, 256, 16)]
+)
+def test_right_results_of_the_rule(rule: Path, sizes: tuple[object, ...]) -> None:
+    done = run(rule, *sizes)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{sizes[0]} tokens" in done.stdout and "OK" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "change, status, message",
+    [
+        ("changed.compute_dtype = NT_BFLOAT16;", 0, "OK"),  # less accurate, still right
+        ("changed.scale *= 1.01f;", 1, "WRONG"),
+        ("changed.tensors.initial_state = 0; changed.initial_state = 0;", 1, "WRONG"),
+        ("changed.normalize = 0;", 1, "WRONG"),
+        ("changed.g.data_dtype = NT_NONE;", 1, "WRONG"),
+        ("changed.k.time += 1;", 2, "error: aclrtSynchronizeStream"),
+        ("changed.tensors.q = 0;", 2, "error: aclrtSynchronizeStream"),
+        ('return "no";', 2, "error: no"),
+    ],
+)
+def test_wrong_results_of_the_rule(
+    rule: Path, tmp_path: Path, change: str, status: int, message: str
+) -> None:
+    library = wrong_library(tmp_path, "nt_npu_gated_delta_rule", "nt_npu_rule", change)
+    outcome = run(rule, 150, 1, 2, 32, 32, preload=library)
+    assert outcome.returncode == status, outcome.stdout + outcome.stderr
+    assert message in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((0,), "number of tokens"),
+        ((100, 1, 1, 24, 16), "K and V must be multiples of 16"),
+        ((100, 2, 3, 16, 16), "HV must be a positive multiple of H"),
+        ((100, 1, 1, 16, 16, "best"), "plan must be"),
+    ],
+)
+def test_errors_of_the_rule(rule: Path, arguments: tuple[object, ...], message: str) -> None:
+    done = run(rule, *arguments)
     assert done.returncode == 2
     assert message in done.stderr

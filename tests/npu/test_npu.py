@@ -82,6 +82,10 @@ def test_results_are_those_of_the_emulator() -> None:
     inside("results", memory_mb=256)
 
 
+def test_the_chunk_rule_is_that_of_the_emulator() -> None:
+    inside("rule", memory_mb=256)
+
+
 def test_streams_devices_and_threads() -> None:
     inside("streams", devices=2, delay_us=300, seed=1)
 

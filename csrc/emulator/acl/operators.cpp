@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 
 namespace acl_stand_in {
@@ -29,20 +30,52 @@ void map(const aclTensor& out, F f, const Inputs&... inputs) {
 
 double floor_divide(double a, double b) { return std::floor(a / b); }
 
-// out = a b over the last two dimensions, the ones before them broadcast. Sums are formed in
-// double.
-void multiply(const aclTensor& a, const aclTensor& b, const aclTensor& out) {
+// out = a b over the last two dimensions, the ones before them broadcast, and what is to be added.
+// Sums are formed in double.
+void multiply(const aclTensor& a, const aclTensor& b, const aclTensor& out,
+              const aclTensor* added = nullptr) {
     const size_t n = out.sizes.size();
     const int64_t inner = a.sizes.back();
     for_each_index(out.sizes, [&](const Index& i) {
         Index row = i, column = i;
-        double sum = 0;
+        double sum = added == nullptr ? 0 : added->broadcast(i);
         for (int64_t k = 0; k < inner; ++k) {
             row[n - 1] = column[n - 2] = k;
             sum += a.broadcast(row) * b.broadcast(column);
         }
         out.set(i, sum);
     });
+}
+
+// Whether dimension d of a tensor is one of `dims`; without any, every one is.
+std::vector<bool> chosen(const aclTensor& x, const std::vector<int64_t>& dims) {
+    std::vector<bool> is(x.sizes.size(), dims.empty());
+    for (int64_t d : dims) is[x.dim(d)] = true;
+    return is;
+}
+
+// out = f(the sum of term(x) over `dims`).
+template <class Term, class F>
+void reduce(const aclTensor& x, const std::vector<int64_t>& dims, const aclTensor& out, Term term,
+            F f) {
+    const std::vector<bool> summed = chosen(x, dims);
+    const bool kept = out.sizes.size() == x.sizes.size();
+    std::map<Index, double> sums;
+    for_each_index(out.sizes, [&](const Index& i) { sums[i] = 0; });
+    for_each_index(x.sizes, [&](const Index& i) {
+        Index to;
+        for (size_t d = 0; d < i.size(); ++d) {
+            if (!summed[d] || kept) to.push_back(summed[d] ? 0 : i[d]);
+        }
+        sums[to] += term(x.get(i));
+    });
+    for (const auto& [i, sum] : sums) out.set(i, f(sum));
+}
+
+std::vector<aclTensor> copies(const aclTensorList& list) {
+    std::vector<aclTensor> tensors;
+    for (const aclTensor* tensor : list.tensors) tensors.push_back(*tensor);
+    return tensors;
 }
 
 }  // namespace
@@ -69,6 +102,7 @@ using namespace acl_stand_in;
 
 using Tensor = const aclTensor*;
 using Scalar = const aclScalar*;
+using Integers = const aclIntArray*;
 
 NT_OPERATOR(aclnnInplaceZero, (Tensor self), [out = *self] { map(out, [] { return 0.0; }); })
 
@@ -85,14 +119,40 @@ NT_OPERATOR(aclnnCast, (Tensor self, int type, Tensor result), [out = *result, x
 NT_OPERATOR(aclnnNeg, (Tensor self, Tensor result),
             [out = *result, x = *self] { map(out, [](double a) { return -a; }, x); })
 
+NT_OPERATOR(aclnnExp, (Tensor self, Tensor result),
+            [out = *result, x = *self] { map(out, [](double a) { return std::exp(a); }, x); })
+
+NT_OPERATOR(aclnnRsqrt, (Tensor self, Tensor result),
+            [out = *result, x = *self] { map(out, [](double a) { return 1 / std::sqrt(a); }, x); })
+
+NT_OPERATOR(aclnnPowTensorScalar, (Tensor self, Scalar exponent, Tensor result),
+            [out = *result, x = *self, n = exponent->value] {
+                map(out, [n](double a) { return std::pow(a, n); }, x);
+            })
+
+NT_OPERATOR(aclnnEqScalar, (Tensor self, Scalar other, Tensor result),
+            [out = *result, x = *self, b = other->value] {
+                map(out, [b](double a) { return a == b; }, x);
+            })
+
 NT_OPERATOR(aclnnAdd, (Tensor self, Tensor other, Scalar alpha, Tensor result),
             [out = *result, x = *self, y = *other, c = alpha->value] {
                 map(out, [c](double a, double b) { return a + c * b; }, x, y);
             })
 
+NT_OPERATOR(aclnnInplaceAdd, (Tensor self, Tensor other, Scalar alpha),
+            [out = *self, y = *other, c = alpha->value] {
+                map(out, [c](double a, double b) { return a + c * b; }, out, y);
+            })
+
 NT_OPERATOR(aclnnAdds, (Tensor self, Scalar other, Scalar alpha, Tensor result),
             [out = *result, x = *self, b = alpha->value * other->value] {
                 map(out, [b](double a) { return a + b; }, x);
+            })
+
+NT_OPERATOR(aclnnInplaceAdds, (Tensor self, Scalar other, Scalar alpha),
+            [out = *self, b = alpha->value * other->value] {
+                map(out, [b](double a) { return a + b; }, out);
             })
 
 NT_OPERATOR(aclnnSub, (Tensor self, Tensor other, Scalar alpha, Tensor result),
@@ -113,6 +173,16 @@ NT_OPERATOR(aclnnMul, (Tensor self, Tensor other, Tensor result),
 NT_OPERATOR(aclnnMuls, (Tensor self, Scalar other, Tensor result),
             [out = *result, x = *self, b = other->value] {
                 map(out, [b](double a) { return a * b; }, x);
+            })
+
+NT_OPERATOR(aclnnDiv, (Tensor self, Tensor other, Tensor result),
+            [out = *result, x = *self, y = *other] {
+                map(out, [](double a, double b) { return a / b; }, x, y);
+            })
+
+NT_OPERATOR(aclnnDivs, (Tensor self, Scalar other, Tensor result),
+            [out = *result, x = *self, b = other->value] {
+                map(out, [b](double a) { return a / b; }, x);
             })
 
 NT_OPERATOR(aclnnFloorDivide, (Tensor self, Tensor other, Tensor result),
@@ -216,4 +286,80 @@ NT_OPERATOR(aclnnBatchMatMul, (Tensor self, Tensor other, Tensor result, int8_t 
             [out = *result, a = *self, b = *other, precision] {
                 (void)precision;
                 multiply(a, b, out);
+            })
+
+NT_OPERATOR(aclnnBaddbmm,
+            (Tensor self, Tensor batch1, Tensor batch2, Scalar beta, Scalar alpha, Tensor result,
+             int8_t precision),
+            [out = *result, x = *self, a = *batch1, b = *batch2, of_x = beta->value,
+             of_product = alpha->value, precision] {
+                (void)precision;
+                if (of_x != 1 || of_product != 1) stop("baddbmm with factors is not modelled");
+                multiply(a, b, out, &x);
+            })
+
+NT_OPERATOR(aclnnReduceSum, (Tensor self, Integers dims, bool keep, int type, Tensor result),
+            [out = *result, x = *self, over = dims->values, keep, type] {
+                (void)keep, (void)type;  // those of the result
+                reduce(x, over, out, [](double a) { return a; }, [](double sum) { return sum; });
+            })
+
+NT_OPERATOR(aclnnLinalgVectorNorm,
+            (Tensor self, Scalar order, Integers dims, bool keep, int type, Tensor result),
+            [out = *result, x = *self, p = order->value, over = dims->values, keep, type] {
+                (void)keep, (void)type;  // those of the result
+                if (p != 2) stop("norms other than the Euclidean are not modelled");
+                reduce(
+                    x, over, out, [](double a) { return a * a; },
+                    [](double sum) { return std::sqrt(sum); });
+            })
+
+NT_OPERATOR(aclnnFlip, (Tensor self, Integers dims, Tensor result),
+            [out = *result, x = *self, turned = chosen(*self, dims->values)] {
+                for_each_index(out.sizes, [&](const Index& i) {
+                    Index from = i;
+                    for (size_t d = 0; d < i.size(); ++d) {
+                        if (turned[d]) from[d] = x.sizes[d] - 1 - i[d];
+                    }
+                    out.set(i, x.get(from));
+                });
+            })
+
+NT_OPERATOR(aclnnConstantPadNd, (Tensor self, Integers pad, Scalar value, Tensor result),
+            [out = *result, x = *self, widths = pad->values, filling = value->value] {
+                const size_t dims = x.sizes.size();
+                for_each_index(out.sizes, [&](const Index& i) {
+                    Index from = i;
+                    bool inside = true;
+                    for (size_t d = 0; d < dims; ++d) {
+                        const size_t before =
+                            2 * (dims - 1 - d);  // the last dimension's come first
+                        from[d] -= before < widths.size() ? widths[before] : 0;
+                        inside = inside && from[d] >= 0 && from[d] < x.sizes[d];
+                    }
+                    out.set(i, inside ? x.get(from) : filling);
+                });
+            })
+
+NT_OPERATOR(aclnnCat, (const aclTensorList* tensors, int64_t dim, Tensor result),
+            [out = *result, parts = copies(*tensors), dim] {
+                int64_t start = 0;
+                for (const aclTensor& x : parts) {
+                    if (x.sizes.size() != out.sizes.size()) continue;  // an empty vector
+                    for_each_index(x.sizes, [&](const Index& i) {
+                        Index to = i;
+                        to[out.dim(dim)] += start;
+                        out.set(to, x.get(i));
+                    });
+                    start += x.sizes[out.dim(dim)];
+                }
+            })
+
+NT_OPERATOR(aclnnStack, (const aclTensorList* tensors, int64_t dim, Tensor result),
+            [out = *result, parts = copies(*tensors), dim] {
+                for_each_index(out.sizes, [&](const Index& i) {
+                    Index from = i;
+                    from.erase(from.begin() + static_cast<int64_t>(out.dim(dim)));
+                    out.set(i, parts[static_cast<size_t>(i[out.dim(dim)])].get(from));
+                });
             })

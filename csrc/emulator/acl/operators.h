@@ -49,6 +49,14 @@ struct aclScalar {
     double value;
 };
 
+struct aclIntArray {
+    std::vector<int64_t> values;
+};
+
+struct aclTensorList {
+    std::vector<const aclTensor*> tensors;
+};
+
 struct aclOpExecutor {
     std::function<void()> run;
 };

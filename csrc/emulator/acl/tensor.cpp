@@ -154,3 +154,23 @@ NT_EXPORT aclError aclDestroyScalar(const aclScalar* scalar) {
     delete scalar;
     return 0;
 }
+
+NT_EXPORT aclIntArray* aclCreateIntArray(const int64_t* values, uint64_t size) {
+    return new aclIntArray{{values, values + size}};
+}
+
+NT_EXPORT aclError aclDestroyIntArray(const aclIntArray* array) {
+    delete array;
+    return 0;
+}
+
+// The list owns its tensors.
+NT_EXPORT aclTensorList* aclCreateTensorList(const aclTensor* const* tensors, uint64_t size) {
+    return new aclTensorList{{tensors, tensors + size}};
+}
+
+NT_EXPORT aclError aclDestroyTensorList(const aclTensorList* list) {
+    for (const aclTensor* tensor : list->tensors) delete tensor;
+    delete list;
+    return 0;
+}

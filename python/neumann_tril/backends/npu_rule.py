@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..layout import sequence_bounds_on
 from ..native.launches import Floating, Kernels
 from ..native.rule import RuleTensors, RuleWork, refusal
 from ..native.structures import DTYPE_CODES, NONE_CODE, PlanStruct, Rule, TokenNumbers
@@ -48,11 +49,11 @@ def tensors_of(call: RuleCall, outputs: RuleOutputs) -> RuleTensors:
     if initial is not None:
         initial = (initial.mT if turned else initial).float().contiguous()
     if bounds is not None:
-        bounds = bounds.to(q.device, torch.int64).contiguous()
+        bounds = sequence_bounds_on(q.device, q.shape[1], bounds)
     final = outputs.final_state if call.output_final_state else None
     found = _chunk_states(call, outputs)
     if turned:
-        final, found = (None if x is None else x.mT.contiguous() for x in (final, found))
+        final, found = (None if x is None else x.new_empty(x.mT.shape) for x in (final, found))
     if bounds is not None:
         # Rows of no sequence, states of those without tokens, and what is behind the last chunk.
         outputs.o.zero_()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..layout import send
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -86,7 +88,7 @@ class Places:
     """
 
     def __init__(self, size: int, indices: Sequence[Tensor], device: torch.device) -> None:
-        self._indices = [index.to(device) for index in indices]
+        self._indices = [send(index, device) for index in indices]
         place, taken = torch.full((size,), -1), 0
         for index in indices:
             present = index.flatten() < size
@@ -108,4 +110,4 @@ class Places:
             others = parts[0].new_zeros(1, *parts[0].shape[1:])
         own = torch.arange(len(others)).expand(self._place.shape)
         place = torch.where(self._place < 0, own, self._place + len(others))
-        return torch.cat([others, *parts]).index_select(0, place.to(self._device))
+        return torch.cat([others, *parts]).index_select(0, send(place, self._device))

@@ -19,6 +19,21 @@ def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> to
     return (values / shape[-1]).to(dtype)
 
 
+def tokens(
+    length: int = 150,
+    batch: int = 1,
+    dtype: torch.dtype = torch.float16,
+    key_size: int = 32,
+    seed: int = 0,
+) -> list[torch.Tensor]:
+    """q, k, v, g, beta of one head of queries and two of values of 16."""
+    r = torch.Generator().manual_seed(seed)
+    q, k = (torch.randn(batch, length, 1, key_size, generator=r) for _ in range(2))
+    v = torch.randn(batch, length, 2, 16, generator=r)
+    g, beta = (torch.rand(batch, length, 2, generator=r) for _ in range(2))
+    return [q.to(dtype), torch.nn.functional.normalize(k, dim=-1).to(dtype), v.to(dtype), -g, beta]
+
+
 def hold(stream: torch.npu.Stream, milliseconds: int) -> None:
     """Let a stream sleep before what is put on it afterwards."""
     sleep = ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p)

@@ -6,9 +6,10 @@ import threading
 
 import pytest
 import torch
-from on_stand_in import hold, no_host_waits, random
+from on_stand_in import hold, no_host_waits, random, tokens
 
 import neumann_tril as nt
+from neumann_tril.gdn import chunk_gated_delta_rule
 
 
 def expected(A: torch.Tensor) -> torch.Tensor:
@@ -81,6 +82,37 @@ def test_tables_and_workspace_of_calls_that_overlap() -> None:
         assert torch.equal(X.cpu(), nt.solve_tril(A, cu, backend="emulator"))
 
 
+def rule(
+    given: list[torch.Tensor], cu_seqlens: torch.Tensor | None = None, backend: str | None = None
+) -> torch.Tensor:
+    """The last states of the chunk rule, on which all chunks have a part."""
+    options = {"output_final_state": True, "state_v_first": True, "backend": backend}
+    state: torch.Tensor = chunk_gated_delta_rule(*given, cu_seqlens=cu_seqlens, **options)[1]
+    return state
+
+
+def test_chunk_rules_that_overlap() -> None:
+    """As above: neither the workspaces, nor the bounds, nor the states before they are turned."""
+    inputs = [tokens(seed=n) for n in range(3)]
+    moved = [[x.npu() for x in given] for given in inputs]
+    cu = torch.tensor([0, 64, 64, 150])
+    places = [cu, cu.npu()]
+    streams = [torch.npu.Stream() for _ in range(2)]
+    torch.npu.synchronize()
+    for stream in streams:
+        hold(stream, milliseconds=50)
+    results = []
+    with no_host_waits():
+        for n, given in enumerate(moved):
+            for stream, bounds in zip(streams, places, strict=True):
+                with torch.npu.stream(stream):
+                    results.append((n, rule(given, bounds)))
+    torch.npu.synchronize()
+    wanted = [rule(given, cu, "emulator") for given in inputs]
+    for n, state in results:
+        assert torch.equal(state.cpu(), wanted[n])
+
+
 def test_two_devices() -> None:
     A = random(2, 32, 32)
     assert torch.npu.current_device() == 0
@@ -93,6 +125,10 @@ def test_two_devices() -> None:
     for cu in (torch.tensor([0, 20, 50]), torch.tensor([0, 20, 50], device="npu:1")):
         X = nt.solve_tril(packed.to("npu:1"), cu)
         assert torch.equal(X.cpu(), nt.solve_tril(packed, cu.cpu(), backend="emulator"))
+    given = tokens()
+    state = rule([x.to("npu:1") for x in given])
+    assert str(state.device) == "npu:1"
+    assert torch.equal(state.cpu(), rule(given, backend="emulator"))
     assert torch.npu.current_device() == 0
 
 

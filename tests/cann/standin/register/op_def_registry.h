@@ -9,6 +9,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 namespace ge {
@@ -59,10 +61,14 @@ class CompileTimeTensorDesc {
 
 class RuntimeAttrs {
   public:
-    std::vector<std::string> values;  // of text attributes, in the order of their definition
+    std::vector<std::variant<std::string, float, bool>> values;  // in the order of their definition
     template <typename T>
     const T* GetAttrPointer(size_t index) const {
-        return values.at(index).c_str();
+        if constexpr (std::is_same_v<T, char>) {
+            return std::get<std::string>(values.at(index)).c_str();
+        } else {
+            return &std::get<T>(values.at(index));
+        }
     }
 };
 
@@ -71,7 +77,7 @@ class TilingContext {
   public:
     RuntimeAttrs attributes;
     std::vector<std::unique_ptr<StorageShape>> shapes;
-    std::vector<CompileTimeTensorDesc> inputs, outputs;
+    std::vector<CompileTimeTensorDesc> inputs, outputs;  // of absent inputs, too
     fe::PlatFormInfos platform;
     uint64_t tiling_key = 0;
     uint32_t blocks = 0;
@@ -84,6 +90,9 @@ class TilingContext {
         return index < shapes.size() ? shapes[index].get() : nullptr;
     }
     const CompileTimeTensorDesc* GetInputDesc(size_t index) const { return &inputs.at(index); }
+    const CompileTimeTensorDesc* GetOptionalInputDesc(size_t index) const {
+        return GetOptionalInputShape(index) == nullptr ? nullptr : &inputs.at(index);
+    }
     const CompileTimeTensorDesc* GetOutputDesc(size_t index) const { return &outputs.at(index); }
     fe::PlatFormInfos* GetPlatformInfo() { return &platform; }
     ge::graphStatus SetTilingKey(uint64_t key) {
@@ -104,19 +113,26 @@ class TilingContext {
 
 class InferShapeContext {
   public:
-    Shape input, output;
-    const Shape* GetInputShape(size_t) const { return &input; }
-    Shape* GetOutputShape(size_t) { return &output; }
+    RuntimeAttrs attributes;
+    std::vector<std::unique_ptr<Shape>> inputs;
+    std::vector<Shape> outputs;
+    const RuntimeAttrs* GetAttrs() const { return &attributes; }
+    const Shape* GetInputShape(size_t index) const { return inputs.at(index).get(); }
+    const Shape* GetOptionalInputShape(size_t index) const {
+        return index < inputs.size() ? inputs[index].get() : nullptr;
+    }
+    Shape* GetOutputShape(size_t index) { return &outputs.at(index); }
 };
 
 class InferDataTypeContext {
   public:
     RuntimeAttrs attributes;
-    ge::DataType input = ge::DT_FLOAT16, output = ge::DT_INT32;
+    ge::DataType input = ge::DT_FLOAT16;  // of all inputs
+    std::map<size_t, ge::DataType> outputs;
     const RuntimeAttrs* GetAttrs() const { return &attributes; }
     ge::DataType GetInputDataType(size_t) const { return input; }
-    ge::graphStatus SetOutputDataType(size_t, ge::DataType dtype) {
-        output = dtype;
+    ge::graphStatus SetOutputDataType(size_t index, ge::DataType dtype) {
+        outputs[index] = dtype;
         return ge::GRAPH_SUCCESS;
     }
 };
@@ -152,13 +168,22 @@ struct OpParamDef {
 };
 
 struct OpAttrDef {
-    std::string name, value;
+    std::string name;
+    std::variant<std::string, float, bool> value;
     Option option = REQUIRED;
     OpAttrDef& AttrType(Option given) {
         option = given;
         return *this;
     }
     OpAttrDef& String(const char* standard) {
+        value = std::string(standard);
+        return *this;
+    }
+    OpAttrDef& Bool(bool standard) {
+        value = standard;
+        return *this;
+    }
+    OpAttrDef& Float(float standard = 0) {
         value = standard;
         return *this;
     }

@@ -1,22 +1,10 @@
-// A call of the operator as the framework would make it: attributes, shapes, dtypes -> tiling.
+// A call of NeumannTrilInverse as the framework would make it: attributes, shapes, dtypes ->
+// tiling.
 #pragma once
 
-#include <cstdio>
-#include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "register/op_def_registry.h"
-
-inline int failures = 0;
-#define CHECK(condition)                                                \
-    do {                                                                \
-        if (!(condition)) {                                             \
-            std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            ++failures;                                                 \
-        }                                                               \
-    } while (0)
+#include "operator.h"
 
 inline const ops::OpDef& Operator() { return ops::Registered().at("NeumannTrilInverse"); }
 
@@ -32,10 +20,6 @@ inline gert::RuntimeAttrs Attributes(const Call& call) {
     gert::RuntimeAttrs attributes;
     attributes.values = {call.layout, call.plan, call.compute_dtype, call.output_dtype};
     return attributes;
-}
-
-inline std::unique_ptr<gert::StorageShape> Storage(const std::vector<int64_t>& dims) {
-    return dims.empty() ? nullptr : std::make_unique<gert::StorageShape>(gert::Shape(dims));
 }
 
 inline gert::TilingContext Context(const Call& call, uint32_t library_workspace) {

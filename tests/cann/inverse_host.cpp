@@ -2,8 +2,8 @@
 #include <cstring>
 
 #include "../../csrc/ascendc/inverse/tiling.h"
+#include "inverse_call.h"
 #include "neumann_tril_npu.h"
-#include "operator_call.h"
 
 namespace {
 
@@ -28,9 +28,10 @@ void CheckDefinition() {
 
 void CheckInference() {
     gert::InferShapeContext shapes;
-    shapes.input = gert::Shape({2, 75, 3, 32});
+    shapes.inputs.push_back(std::make_unique<gert::Shape>(gert::Shape({2, 75, 3, 32})));
+    shapes.outputs.resize(1);
     CHECK(Operator().infer_shape(&shapes) == ge::GRAPH_SUCCESS);
-    CHECK(shapes.output == shapes.input);
+    CHECK(shapes.outputs[0] == *shapes.inputs[0]);
 
     const std::pair<const char*, ge::DataType> cases[] = {{"", ge::DT_BF16},
                                                           {"float32", ge::DT_FLOAT},
@@ -41,7 +42,7 @@ void CheckInference() {
         dtypes.attributes = Attributes({{}, "dense", "exact", "", name});
         dtypes.input = ge::DT_BF16;
         CHECK(Operator().infer_dtype(&dtypes) == ge::GRAPH_SUCCESS);
-        CHECK(dtypes.output == dtype);
+        CHECK(dtypes.outputs.at(0) == dtype);
     }
     gert::InferDataTypeContext unknown;
     unknown.attributes = Attributes({{}, "dense", "exact", "", "float8"});

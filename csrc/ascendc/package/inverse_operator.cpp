@@ -13,47 +13,18 @@
 //
 // Rows of packed layouts that belong to no chunk are not written.
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <vector>
 
 #include "../inverse/tiling.h"
-#include "register/op_def_registry.h"
-#include "tiling/platform/platform_ascendc.h"
+#include "registration.h"
 
 namespace neumann_tril {
 namespace {
 
+constexpr const char* kType = "NeumannTrilInverse";
 enum Input { kA, kFirstRow, kValidRows };
 enum Attribute { kLayout, kPlan, kComputeDtype, kOutputDtype };
-
-constexpr int32_t kNoDtype = -1;
-
-struct Dtype {
-    const char* name;
-    ge::DataType ge;
-    int32_t code;
-};
-constexpr Dtype kDtypes[] = {{"float16", ge::DT_FLOAT16, NT_FLOAT16},
-                             {"bfloat16", ge::DT_BF16, NT_BFLOAT16},
-                             {"float32", ge::DT_FLOAT, NT_FLOAT32}};
-
-int32_t DtypeCode(ge::DataType dtype) {
-    for (const Dtype& known : kDtypes) {
-        if (known.ge == dtype) return known.code;
-    }
-    return kNoDtype;
-}
-
-// The dtype of that name, the default for an empty one; nullptr if there is none of that name.
-const Dtype* DtypeNamed(const char* name, int32_t default_code) {
-    for (const Dtype& known : kDtypes) {
-        if (*name == '\0' ? known.code == default_code : std::strcmp(known.name, name) == 0) {
-            return &known;
-        }
-    }
-    return nullptr;
-}
 
 // Time layouts, by the places of their axes; batch -1: packed.
 struct TimeLayout {
@@ -152,18 +123,13 @@ const char* Request(const gert::TilingContext& context, nt_npu_inversion* invers
                          compute->code);
 }
 
-ge::graphStatus Refuse(const char* reason) {
-    std::fprintf(stderr, "NeumannTrilInverse: %s\n", reason);
-    return ge::GRAPH_FAILED;
-}
-
 ge::graphStatus TileOperator(gert::TilingContext* context) {
     nt_npu_inversion inversion{};
-    if (const char* reason = Request(*context, &inversion)) return Refuse(reason);
+    if (const char* reason = Request(*context, &inversion)) return Refuse(kType, reason);
     const platform_ascendc::PlatformAscendC platform(context->GetPlatformInfo());
     inversion.cube_cores = static_cast<int32_t>(platform.GetCoreNumAic());
     const Tiling tiling = Tile(inversion);
-    if (tiling.refusal != nullptr) return Refuse(tiling.refusal);
+    if (tiling.refusal != nullptr) return Refuse(kType, tiling.refusal);
 
     *context->GetTilingData<InverseTask>() = tiling.task;
     context->SetTilingKey(1000 * tiling.operands + inversion.plan.chunk_size);
@@ -180,10 +146,10 @@ ge::graphStatus InferShape(gert::InferShapeContext* context) {
 
 ge::graphStatus InferDataType(gert::InferDataTypeContext* context) {
     const gert::RuntimeAttrs* attributes = context->GetAttrs();
-    if (attributes == nullptr) return Refuse("the context is incomplete");
+    if (attributes == nullptr) return Refuse(kType, "the context is incomplete");
     const Dtype* dtype = DtypeNamed(attributes->GetAttrPointer<char>(kOutputDtype),
                                     DtypeCode(context->GetInputDataType(kA)));
-    if (dtype == nullptr) return Refuse("output_dtype must be float16, bfloat16 or float32");
+    if (dtype == nullptr) return Refuse(kType, "output_dtype must be float16, bfloat16 or float32");
     return context->SetOutputDataType(0, dtype->ge);
 }
 
