@@ -8,7 +8,18 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from ascendc.rule_calls import BF16, CHUNK, F16, F32, Call, Tokens, check_bits, draw, with_initial
+from ascendc.rule_calls import (
+    BF16,
+    CHUNK,
+    F16,
+    F32,
+    Call,
+    Tokens,
+    check_bits,
+    draw,
+    with_gates,
+    with_initial,
+)
 from helpers import needs_emulator
 from neumann_tril import emulator, testing
 from neumann_tril.native.rule import RuleTensors
@@ -100,9 +111,7 @@ def test_outputs_that_are_not_wanted(other, sizes):
 @pytest.mark.parametrize("beta_dtype", (F16, BF16, F32), ids=str)
 def test_dtypes_of_gates(g_dtype, beta_dtype, arch):
     for length in (CHUNK, 89):
-        y = draw(length, (1, 2))
-        g = None if g_dtype is None else y.g.to(g_dtype)
-        Call(replace(y, g=g, beta=y.beta.to(beta_dtype))).check(arch=arch)
+        Call(with_gates(draw(length, (1, 2)), g_dtype, beta_dtype)).check(arch=arch)
 
 
 def test_views_of_one_projection():
