@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc cmake -type f)
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test bench vendor-check lint format clean
 
 demo: $(VENV)/.package
 	$(BIN)/python -m neumann_tril demo
@@ -14,6 +14,10 @@ test: $(VENV)/.package $(VENV)/.tests $(VENV)/.torch_npu
 
 bench: $(VENV)/.package
 	$(BIN)/python benchmarks/cpu.py
+
+# Needs a package of the vendor and LLVM 19; says what to install where they are missing.
+vendor-check: $(VENV)/.numpy
+	PYTHONPATH=tests $(BIN)/python -m vendor
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -28,6 +32,11 @@ format: $(VENV)/.lint
 
 clean:
 	rm -rf build dist $(VENV) python/*.egg-info python/neumann_tril/*.so python/neumann_tril/acl_stand_in
+
+$(VENV)/.numpy:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q numpy
+	touch $@
 
 $(VENV)/.torch: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,5 @@
 # The NPU kernels for a CPU: libneumann_tril_emulator_<arch>.so, our kernel sources and the emulator.
-# With it the baseline kernel of the benchmarks, so that a profile can state the ratio to it.
+# With them the kernels of peers of the benchmarks, so that a profile can state the ratio to one.
 
 add_subdirectory(${PROJECT_SOURCE_DIR}/csrc/emulator ${PROJECT_BINARY_DIR}/emulator)
 file(GLOB NT_KERNEL_SOURCES CONFIGURE_DEPENDS
@@ -8,7 +8,7 @@ file(GLOB NT_KERNEL_SOURCES CONFIGURE_DEPENDS
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/quantized/*.cpp
     ${PROJECT_SOURCE_DIR}/csrc/ascendc/gated_delta/*.cpp)
 list(APPEND NT_KERNEL_SOURCES ${NT_COMMON_SOURCES})
-set(NT_KERNEL_SOURCES_2201 ${PROJECT_SOURCE_DIR}/benchmarks/peer_baseline.cpp)
+file(GLOB NT_KERNEL_SOURCES_2201 CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/benchmarks/peers/*.cpp)
 set(NT_KERNEL_SOURCES_3510)
 
 foreach(NT_ARCH 2201 3510)

@@ -28,7 +28,7 @@ PYTHON_LAYERS = (
     ("grids",),
     ("native",),
     ("emulator", "npu", "acl_stand_in"),
-    ("backends",),
+    ("sensitivity", "backends"),
     ("ops",),
     ("quant", "gdn", "benchmark"),
     ("neumann_tril",),  # the package's own namespace, python/neumann_tril/__init__.py

@@ -16,6 +16,7 @@ from neumann_tril import QuantPlan, bounds, plan_for, quant, reference, testing
 from neumann_tril.gdn import (
     chunk_delta_rule,
     chunk_gated_delta_rule,
+    explain,
     naive_recurrent_gated_delta_rule,
 )
 
@@ -74,6 +75,14 @@ CALLS: dict[str, tuple[str, Tensor, Callable[[Any], Any]]] = {
     "error_report": ("A", A, lambda x: quant.error_report(x, STATIC)),
     "calibrate": ("sample", A, lambda x: neumann_tril.calibrate([x])),
     "chunk rule": ("q", TIME, lambda x: chunk_gated_delta_rule(x, TIME, TIME, BETA, BETA)),
+    "chunk rule, gates": (
+        "A_log",
+        BETA,
+        lambda x: chunk_gated_delta_rule(
+            TIME, TIME, TIME, BETA, BETA, use_gate_in_kernel=True, A_log=x
+        ),
+    ),
+    "explain of the chunk rule": ("k", TIME, lambda x: explain(TIME, x, TIME, BETA, BETA)),
     "chunk rule without gates": ("beta", BETA, lambda x: chunk_delta_rule(TIME, TIME, TIME, x)),
     "recurrence": (
         "v",

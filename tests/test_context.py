@@ -15,6 +15,7 @@ from neumann_tril import QuantPlan, bounds, plan_for, quant, reference, testing
 from neumann_tril.gdn import (
     chunk_delta_rule,
     chunk_gated_delta_rule,
+    explain,
     naive_recurrent_gated_delta_rule,
 )
 from neumann_tril.grids import reference as on_grids
@@ -81,6 +82,17 @@ CALLS: dict[str, Callable[[], Any]] = {
     "chunk rule, bfloat16": lambda: chunk_gated_delta_rule(
         **{n: x.bfloat16() for n, x in TOKENS.items()}, **RULE
     ),
+    "chunk rule, raw gates and strengths": lambda: chunk_gated_delta_rule(
+        **TOKENS,
+        use_gate_in_kernel=True,
+        A_log=torch.ones_like(TOKENS["g"][0, 0]),
+        use_beta_sigmoid_in_kernel=True,
+        check=True,
+    ),
+    "chunk rule, states": lambda: chunk_gated_delta_rule(
+        **TOKENS, output_chunk_states=True, state_v_first=True, cu_seqlens=BOUNDS
+    ),
+    "explain of the chunk rule": lambda: str(explain(*TOKENS.values())),
     "chunk rule without gates": lambda: chunk_delta_rule(**UNGATED, **RULE),
     "recurrence": lambda: naive_recurrent_gated_delta_rule(**TOKENS, **RULE, cu_seqlens=BOUNDS),
     "reference.inverse": lambda: reference.inverse(A),

@@ -112,6 +112,9 @@ To saturate_to_integer(Real x) {
         if (x >= bound) return std::numeric_limits<To>::max();
         if (x < (std::is_signed_v<To> ? -bound : Real{0})) return std::numeric_limits<To>::min();
         return static_cast<To>(x);
+    } else if constexpr (std::is_signed_v<Real> && std::is_signed_v<To> &&
+                         sizeof(To) >= sizeof(Real)) {
+        return x;
     } else {
         constexpr Real low =
             std::is_signed_v<Real> ? static_cast<Real>(std::numeric_limits<To>::min()) : Real{0};

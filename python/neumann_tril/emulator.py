@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -31,8 +31,11 @@ from .plan import Plan
 __all__ = [
     "ARCHITECTURES",
     "CUBE_CORES",
+    "Cost",
+    "Recording",
     "Report",
     "architecture",
+    "costs",
     "gated_delta",
     "inverse",
     "inverse_quantized",
@@ -41,6 +44,7 @@ __all__ = [
     "library",
     "options",
     "peer_baseline",
+    "run",
     "sync_sites",
 ]
 
@@ -108,14 +112,50 @@ def kernels(arch: int = 2201, cube_cores: int | None = None) -> Kernels:
     return Kernels(library(arch), cube_cores or CUBE_CORES[_DEFAULT_SOC[arch]])
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One row of the table of costs that the model of time stands on.
+
+    ``evidence`` is ``"published"`` (a public document or cost table states the value),
+    ``"calibrated"`` (nothing public does; chosen so that one kernel meets its published times) or
+    ``"assumed"`` (nothing public does, and that kernel does not depend on it). ``second`` is what a
+    second public source has, 0.0 where there is none.
+    """
+
+    name: str
+    value: float
+    unit: str
+    evidence: str
+    source: str
+    second: float
+
+
+def costs(soc: str = "Ascend910B4") -> tuple[Cost, ...]:
+    """The cost table of a chip.
+
+    Raises:
+        ValueError: the emulator has no cost table of this chip.
+    """
+    rows = json.loads(library(architecture(soc)).emulator_costs_json(soc.encode()))
+    return tuple(Cost(**row) for row in rows)
+
+
+def _as_text(value: object) -> bytes:
+    if isinstance(value, Mapping):
+        value = ",".join(f"{name}={number!r}" for name, number in value.items())
+    return str(value).encode()
+
+
 def set_option(arch: int, key: str, value: object) -> None:
     """Set an option of the emulator (soc, schedule_seed, perturb_seed, checks, disable_sync, ...).
 
+    ``costs`` takes a mapping of names of :func:`costs` to the values of the launches that follow.
+
     Raises:
-        ValueError: the emulator knows no such option or value.
+        ValueError: the emulator knows no such option, value or cost; a cost is not above 0.
     """
     loaded = library(arch)
-    if loaded.emulator_set_option(key.encode(), str(value).encode()) != 0:
+    if loaded.emulator_set_option(key.encode(), _as_text(value)) != 0:
         raise ValueError(loaded.emulator_error().decode())
 
 
@@ -132,7 +172,42 @@ def options(arch: int = 2201, **values: object) -> Iterator[None]:
 
 
 def _unset(value: object) -> object:
-    return "" if isinstance(value, str) else 0
+    return "" if isinstance(value, (str, Mapping)) else 0
+
+
+class Recording:
+    """What the last launch did, to be timed at other costs; it ran with the option ``record``.
+
+    Launching again is not needed for that: results and order do not depend on costs.
+
+    Raises:
+        ValueError: the last launch was not recorded.
+    """
+
+    def __init__(self, arch: int = 2201) -> None:
+        self._library = library(arch)
+        self._number = self._library.emulator_recording_open()
+        if self._number < 0:
+            raise ValueError(self._library.emulator_error().decode())
+
+    def time_us(self, changes: Mapping[str, float] | None = None) -> float:
+        """Modelled microseconds at the chip's costs with these changes, by name.
+
+        Raises:
+            ValueError: no cost has such a name, or a value is not above 0.
+        """
+        time_ns: float = self._library.emulator_recording_time_ns(
+            self._number, _as_text(changes or {})
+        )
+        if time_ns < 0:
+            raise ValueError(self._library.emulator_error().decode())
+        return time_ns / 1e3
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._library.emulator_recording_close(self._number)
 
 
 @contextmanager
@@ -250,6 +325,36 @@ def launch(
         return _report(arch)
 
 
+def run(
+    kernel: str,
+    inputs: Sequence[Tensor],
+    buffers: Sequence[Tensor],
+    numbers: Sequence[int],
+    arch: int = 2201,
+) -> Report:
+    """Launch a kernel by its C function, which takes the addresses of the tensors, int32 numbers
+    and a stream, in this order; kernels of peers have no other interface.
+
+    Args:
+        kernel: the C function in the library of ``arch``.
+        inputs: contiguous tensors that the kernel only reads.
+        buffers: contiguous tensors it writes; to read them before is an error.
+
+    Raises:
+        ValueError: the function refuses the call.
+        BackendError: the emulator found a fault in the kernel.
+    """
+    loaded = library(arch)
+    spans = [(*_storage(tensor), True) for tensor in inputs]
+    spans += [(*_storage(tensor), False) for tensor in buffers]
+    addresses = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (*inputs, *buffers)]
+    with _LOCK, _registered(arch, spans):
+        loaded.emulator_clear_report()
+        if getattr(loaded, kernel)(*addresses, *map(ctypes.c_int32, numbers), None) != 0:
+            raise ValueError(f"{kernel} does not take the numbers {tuple(numbers)}")
+        return _report(arch)
+
+
 def gated_delta(
     tensors: RuleTensors | IntraTensors,
     work: RuleWork | IntraWork,
@@ -275,19 +380,13 @@ def gated_delta(
 
 
 def peer_baseline(A: Tensor, cube_cores: int = 20) -> tuple[Tensor, Report]:
-    """The published 16-block method as a kernel (``benchmarks/peer_baseline.cpp``).
+    """The published 16-block method as a kernel (``benchmarks/peers/inverse.cpp``).
 
     Args:
         A: (N, C, C) float16, contiguous, strictly lower triangular, C of 16, 32, 64 or 128.
     """
-    loaded = library(2201)
     count, c, _ = A.shape
     X = torch.empty_like(A)
     minus_identity = -torch.eye(c, dtype=A.dtype)
-    spans = [(*_storage(A), True), (*_storage(X), False), (*_storage(minus_identity), True)]
-    pointers = [t.data_ptr() for t in (A, X, minus_identity)]
-    with _LOCK, _registered(2201, spans):
-        loaded.emulator_clear_report()
-        if loaded.peer_baseline(*pointers, c, count, cube_cores, None) != 0:
-            raise ValueError(f"C must be 16, 32, 64 or 128, got {c}")
-        return X, _report(2201)
+    report = run("peer_baseline", [A, minus_identity], [X], [c, count, cube_cores])
+    return X, report

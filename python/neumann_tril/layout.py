@@ -19,7 +19,14 @@ import torch
 from torch import Tensor
 
 __all__ = ["LAYOUTS", "ChunkTable", "Problem", "chunk_table", "chunk_table_on", "time_view"]
-__all__ += ["check_layout", "check_packing", "gather_chunks", "join_chunks", "sequence_bounds"]
+__all__ += [
+    "check_layout",
+    "check_packing",
+    "from_time_view",
+    "gather_chunks",
+    "join_chunks",
+    "sequence_bounds",
+]
 
 LAYOUTS = ("bthc", "bhtc", "thc", "htc")
 _PACKED = ("thc", "htc")
@@ -69,6 +76,17 @@ def time_view(A: Tensor, layout: str) -> Tensor:
     if layout == "thc":
         return A.unsqueeze(0)
     return A.transpose(0, 1).unsqueeze(0)
+
+
+def from_time_view(A: Tensor, layout: str) -> Tensor:
+    """The opposite of :func:`time_view`."""
+    if layout == "bthc":
+        return A
+    if layout == "bhtc":
+        return A.transpose(1, 2)
+    if layout == "thc":
+        return A[0]
+    return A[0].transpose(0, 1)
 
 
 def check_layout(
@@ -176,8 +194,11 @@ def chunk_table(
 
 
 def _numbers(values: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:
-    numbers: np.ndarray[Any, np.dtype[np.int64]] = values.detach().cpu().numpy().astype(np.int64)
-    return numbers
+    # As they are, whatever transform of torch.func is under way.
+    with torch._C._DisableFuncTorch():
+        numbers = values.detach().cpu().numpy()
+    found: np.ndarray[Any, np.dtype[np.int64]] = numbers.astype(np.int64)
+    return found
 
 
 def chunk_table_on(

@@ -40,10 +40,12 @@ FILES = {
 Workload = Callable[[], object]
 
 
-def dense(count, plan, dtype, output=F32, a_dtype=None) -> Workload:
+def dense(count, plan, dtype, output=F32, a_dtype=None, non_finite=()) -> Workload:
     c = plan.chunk_size
     generator = torch.Generator().manual_seed(0)
     A = (torch.randn(count, c, c, generator=generator) * 0.1).to(a_dtype or dtype)
+    for matrix in non_finite:
+        A[matrix, c - 1, 0] = torch.inf
     X = torch.empty(A.shape, dtype=output)
     return partial(emulator.inverse, A, X, plan, dtype, dense_chunks(A, X), cube_cores=1)
 
@@ -92,6 +94,10 @@ FLOATING_POINT: list[Workload] = [
     tails(Plan(32, 31, 1), F16),
     tails(Plan(64, 15, 1), F32),
     dense(6, Plan(128, 7, 1), F32),
+    dense(40, plan_for(64, "exact", F16), F16, output=F16, non_finite=(0, 3, 7, 39)),
+    dense(9, plan_for(128, "fast", BF16), BF16, a_dtype=F32, non_finite=(3, 8)),
+    dense(200, plan_for(16, "paper", F16), F16, output=F16, non_finite=(0, 1, 199)),
+    dense(24, plan_for(64, "paper", F16), F16, output=F16, non_finite=(2, 3, 11)),
 ]
 I8, I16 = torch.int8, torch.int16
 QUANTISED: list[Workload] = [

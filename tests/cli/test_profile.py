@@ -41,3 +41,37 @@ def test_profile_knows_the_second_architecture(tmp_path: Path) -> None:
 def test_an_unknown_chip_is_named() -> None:
     with pytest.raises(ValueError, match="soc must be one of Ascend910B1.*got 'Ascend310'"):
         emulator.architecture("Ascend310")
+
+
+def test_profile_tells_which_costs_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "figures.json"
+    arguments = ["profile", "--chunk", "32", "--matrices", "40", "--out", str(tmp_path)]
+    assert main([*arguments, "--json", str(figures), "--sensitivity"]) == 0
+    printed = capsys.readouterr().out
+    report = json.loads(figures.read_text())
+    found = report["sensitivity"]
+    assert found["time_range_us"][0] < report["time_us"] < found["time_range_us"][1]
+    assert found["ratio_range"][0] < report["ratio"] < found["ratio_range"][1]
+    assert "launch_ns (calibrated)" in printed and "Under 0.2%: " in printed
+    rows = [line.split()[0] for line in printed.splitlines() if "(calibrated)" in line]
+    assert rows == [c["name"] for c in found["costs"] if c["name"] in rows]
+    widths = [
+        max(times) - min(times)
+        for cost in found["costs"]
+        for times in [[report["time_us"], *(change["time_us"] for change in cost["changes"])]]
+    ]
+    assert widths == sorted(widths, reverse=True)
+    assert Path(report["tornado"]).read_bytes().startswith(b"\x89PNG")
+    assert Path(report["picture"]) != Path(report["tornado"])
+
+
+def test_profile_has_no_ratio_on_the_second_architecture(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    arguments = ["profile", "--chunk", "16", "--matrices", "16", "--soc", "Ascend950PR_9599"]
+    arguments += ["--sensitivity", "--out", str(tmp_path), "--json", str(figures)]
+    assert main(arguments) == 0
+    report = json.loads(figures.read_text())
+    assert report["sensitivity"]["ratio_range"] is None
+    assert Path(report["tornado"]).exists()

@@ -91,15 +91,6 @@ def test_gradients_of_solve_tril(backend: str, layout: str, packed: bool) -> Non
     assert gradcheck(solve, A.contiguous().requires_grad_(), fast_mode=backend == "reference")
 
 
-def test_second_derivative_of_solve_tril_is_refused() -> None:
-    A = testing.layer("all ones", 16, 16, heads=1, dtype=torch.float64).requires_grad_()
-    (grad,) = torch.autograd.grad(
-        nt.solve_tril(A, output_dtype=None).square().sum(), A, create_graph=True
-    )
-    with pytest.raises(NotImplementedError, match="solve_tril has no second derivative"):
-        grad.sum().backward()
-
-
 def test_a_truncated_plan_differentiates_with_its_own_inverse() -> None:
     A = matrices(2, 64).requires_grad_()
     weight = torch.randn(2, 64, 64, dtype=torch.float64)
@@ -214,19 +205,3 @@ def test_overwriting_a_saved_tensor_is_found_out() -> None:
             total.backward()
     with torch.inference_mode():
         assert nt.inverse(A, out=torch.zeros_like(A)).is_inference()
-
-
-def test_forward_mode_is_refused() -> None:
-    """The dispatcher would drop the tangents, and the derivative would be zero."""
-    A, qplan = matrices(), nt.QuantPlan.dynamic(chunk_size=16)
-    rows = torch.zeros(1, 16, 2, 16)
-    for function, x in (
-        (nt.inverse, A),
-        (nt.solve_tril, rows),
-        (lambda A: nt.inverse_quantized(A, qplan), A),
-        (lambda A: nt.solve_tril_quantized(A, qplan), rows),
-    ):
-        with pytest.raises(NotImplementedError, match="forward-mode"):
-            torch.func.jvp(function, (x,), (x,))
-        with torch.autograd.forward_ad.dual_level():
-            function(x)  # carries no tangent

@@ -115,17 +115,11 @@ __aicore__ inline void LoadCodeSquares(const AscendC::LocalTensor<int8_t>& l0,
 }
 
 using FixpipeToL1 = AscendC::FixpipeParamsArch3510<AscendC::CO2Layout::NZ>;
-using FixpipeToGlobal = AscendC::FixpipeParamsArch3510<AscendC::CO2Layout::ROW_MAJOR>;
 // Fixpipe counts the pitch of an NZ target in elements: of 16 bits, of int8.
 constexpr uint32_t kNzPitchUnit = 16, kCodePitchUnit = 32;
 
-// `count` matrices, in L0C `fractals` fractals apart, in global memory `pitch` elements.
-__aicore__ inline void SetMatrices(FixpipeToGlobal& params, uint16_t count, uint16_t fractals,
-                                   uint32_t pitch) {
-    params.params.ndNum = count;
-    params.params.srcNdStride = static_cast<uint16_t>(fractals * 16);
-    params.params.dstNdStride = pitch;
-}
+// Distance of two matrices in L0C is counted in rows of a fractal.
+constexpr uint16_t kMatrixPitchUnit = 16;
 
 #else
 
@@ -218,20 +212,18 @@ __aicore__ inline void LoadCodeSquares(const AscendC::LocalTensor<int8_t>& l0,
 }
 
 using FixpipeToL1 = AscendC::FixpipeParamsV220;
-using FixpipeToGlobal = AscendC::FixpipeParamsV220;
 // Fixpipe counts the pitch of an NZ target in 32 bytes.
 constexpr uint32_t kNzPitchUnit = 1, kCodePitchUnit = 1;
 
-// `count` matrices, in L0C `fractals` fractals apart, in global memory `pitch` elements.
-__aicore__ inline void SetMatrices(FixpipeToGlobal& params, uint16_t count, uint16_t fractals,
-                                   uint32_t pitch) {
-    params.ndNum = count;
-    params.srcNdStride = fractals;
-    params.dstNdStride = static_cast<uint16_t>(pitch);
-}
+// Distance of two matrices in L0C is counted in fractals.
+constexpr uint16_t kMatrixPitchUnit = 1;
 
 #endif
 
-__aicore__ inline void SetSingleMatrix(FixpipeToGlobal& params) { SetMatrices(params, 1, 0, 0); }
+// What the next stores in global memory move: `count` matrices, in L0C `fractals` fractals apart,
+// in global memory `pitch` elements.
+__aicore__ inline void SetMatrices(uint16_t count, uint16_t fractals, uint16_t pitch) {
+    AscendC::SetFixpipeNz2ndFlag(count, static_cast<uint16_t>(fractals * kMatrixPitchUnit), pitch);
+}
 
 }  // namespace neumann_tril

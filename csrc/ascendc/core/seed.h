@@ -86,10 +86,14 @@ class Substitution {
         AscendC::PipeBarrier<PIPE_V>();
     }
 
-    // Zeros above the diagonal (and on it), where there may be anything.
+    // Zeros above the diagonal (and on it), where there may be anything: the upper right quarter,
+    // then a row of both quarters on the diagonal at a time.
     __aicore__ inline static void CutUpper(const Panel<Lanes>& panel) {
-        for (int32_t row = 0; row < kLeafRows; ++row) {
-            AscendC::Duplicate<float>(panel.At(row, row), 0.0f, (kLeafRows - row) * Lanes);
+        static_assert(Lanes == 8, "eight entries are a repeat");
+        AscendC::Duplicate<float>(panel.At(0, 8), 0.0f, 64, 8, 1, kRow);
+        for (int32_t row = 0; row < 8; ++row) {
+            AscendC::Duplicate<float>(panel.At(row, row), 0.0f, (8 - row) * 8, 2, 1,
+                                      8 * kRow + 8 * kEntry);
         }
     }
 

@@ -50,21 +50,34 @@ __aicore__ inline void StoreTiles(const AscendC::LocalTensor<To>& image,
     AscendC::Fixpipe<To, Sum, AscendC::CFG_NZ>(image, sum, params);
 }
 
-// To rows of global memory, `stride` elements apart.
+// To rows of global memory, `stride` elements apart, as many matrices as SetMatrices() said last.
+// By DataCopy: Fixpipe waits for all earlier stores before each of those in global memory.
 template <typename To, typename Sum>
-__aicore__ inline void StoreRows(const AscendC::GlobalTensor<To>& dst,
-                                 const AscendC::LocalTensor<Sum>& sum, QuantMode_t mode,
-                                 uint64_t scale, uint16_t rows, uint16_t columns, uint32_t stride,
-                                 uint16_t sum_rows) {
-    FixpipeToGlobal params;
+__aicore__ inline void CopyOut(const AscendC::GlobalTensor<To>& dst,
+                               const AscendC::LocalTensor<Sum>& sum, QuantMode_t mode,
+                               uint16_t rows, uint16_t columns, uint32_t stride,
+                               uint16_t sum_rows) {
+    AscendC::DataCopyCO12DstParams params;
     params.nSize = columns;
     params.mSize = rows;
     params.srcStride = sum_rows;
     params.dstStride = stride;
     params.quantPre = mode;
-    params.deqScalar = scale;
-    SetSingleMatrix(params);
-    AscendC::Fixpipe<To, Sum, AscendC::CFG_ROW_MAJOR>(dst, sum, params);
+    params.nz2ndEn = true;
+    AscendC::DataCopy(dst, sum, params);
+}
+
+// One matrix.
+template <typename To, typename Sum>
+__aicore__ inline void StoreRows(const AscendC::GlobalTensor<To>& dst,
+                                 const AscendC::LocalTensor<Sum>& sum, QuantMode_t mode,
+                                 uint64_t scale, uint16_t rows, uint16_t columns, uint32_t stride,
+                                 uint16_t sum_rows) {
+    SetMatrices(1, 0, 1);
+    if (scale != kNoScale) {
+        AscendC::SetFixpipePreQuantFlag(scale);
+    }
+    CopyOut(dst, sum, mode, rows, columns, stride, sum_rows);
 }
 
 // `count` blocks without conversion, each row by row, one after another; in L0C `fractals` fractals
@@ -73,14 +86,8 @@ template <typename Sum>
 __aicore__ inline void StoreBlocks(const AscendC::GlobalTensor<Sum>& blocks,
                                    const AscendC::LocalTensor<Sum>& sum, uint16_t count,
                                    uint16_t rows, uint16_t columns, uint16_t fractals) {
-    FixpipeToGlobal params;
-    params.nSize = columns;
-    params.mSize = rows;
-    params.srcStride = rows;
-    params.dstStride = columns;
-    params.quantPre = QuantMode_t::NoQuant;
-    SetMatrices(params, count, fractals, static_cast<uint32_t>(rows) * columns);
-    AscendC::Fixpipe<Sum, Sum, AscendC::CFG_ROW_MAJOR>(blocks, sum, params);
+    SetMatrices(count, fractals, static_cast<uint16_t>(rows * columns));
+    CopyOut(blocks, sum, QuantMode_t::NoQuant, rows, columns, columns, rows);
 }
 
 }  // namespace neumann_tril

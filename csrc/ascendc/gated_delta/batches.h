@@ -133,7 +133,7 @@ class VectorCore {
         Stage stage(task, workspace_ + BatchWorkspace::kA, workspace_ + BatchWorkspace::kSolved,
                     workspace_ + BatchWorkspace::Ring(number, task.leaf), chunks,
                     Share{0, 1, HeldInRing(task.leaf)});
-        stage.Run();
+        stage.RunRounds();
     }
 
     Walk& walk_;

@@ -38,6 +38,31 @@ __aicore__ inline void FillLanes(const AscendC::LocalTensor<uint16_t>& dst, uint
     AscendC::Duplicate(dst, value, mask, repeat, 1, repeat_stride);
 }
 
+// The same `rows` rows of every matrix of a unit, in one column of an image: instructions of 128
+// words in repeats, along the rows or from matrix to matrix, whichever takes fewer instructions.
+template <int32_t C>
+struct RowsOfAll {
+    bool by_matrix;
+    int32_t instructions, repeats;
+    int32_t step;    // rows from one instruction to the next
+    uint8_t stride;  // rows from one repeat to the next: in an image, blocks of 32 bytes
+
+    // `whole`: all rows of the unit may be taken at once.
+    __aicore__ constexpr RowsOfAll(int32_t rows, bool whole)
+        : by_matrix(!whole && rows / 8 < kMatrices),
+          instructions(whole       ? 1
+                       : by_matrix ? rows / 8
+                                   : kMatrices),
+          repeats(whole       ? kUnitRows / 8
+                  : by_matrix ? kMatrices
+                              : rows / 8),
+          step(by_matrix ? 8 : C),
+          stride(by_matrix ? C : 8) {}
+
+  private:
+    static constexpr int32_t kMatrices = kUnitRows / C;
+};
+
 template <typename T, int32_t C>
 class ImageOfA {
   public:
@@ -70,17 +95,26 @@ class ImageOfA {
         Negate(rows);
         Cut(n, rows);
         AscendC::PipeBarrier<PIPE_V>();
-        for (int32_t m = 0; m < kUnitRows / C; ++m) {
-            for (int32_t c = 0; c < C / 16; ++c) {
-                const auto block = n[(c * kUnitRows + m * C + 16 * c) * 16];
-                AscendC::Or(block, block, minus_identity_, 128, 2,
-                            AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 8});
+        for (int32_t c = 0; c < C / 16; ++c) {
+            for (int32_t i = 0; i < kDiagonal.instructions; ++i) {
+                const auto dst = n[(c * kUnitRows + 16 * c + i * kDiagonal.step) * 16];
+                AscendC::Or(dst, dst, Half(minus_identity_, i), 128, kDiagonal.repeats,
+                            AscendC::BinaryRepeatParams{1, 1, 1, kDiagonal.stride, kDiagonal.stride,
+                                                        kHalves});
             }
         }
     }
 
   private:
-    static constexpr int32_t kRowPitch = C / 16;  // blocks from row to row of A
+    static constexpr int32_t kRowPitch = C / 16;  // blocks of 32 bytes from row to row of A
+
+    // A block of 16 x 16 on the diagonal, of every matrix. An instruction takes half of it, or all.
+    static constexpr RowsOfAll<C> kDiagonal = RowsOfAll<C>(16, false);
+    static constexpr uint8_t kHalves = kDiagonal.by_matrix ? 0 : 8;
+    __aicore__ inline static AscendC::LocalTensor<uint16_t> Half(
+        const AscendC::LocalTensor<uint16_t>& block, int32_t i) {
+        return block[kDiagonal.by_matrix ? i * 128 : 0];
+    }
 
     // Rows of 128 columns are read to the middle in the upper half of a matrix.
     __aicore__ inline void Negate(const AscendC::LocalTensor<uint16_t>& rows) const {
@@ -119,18 +153,21 @@ class ImageOfA {
 
     __aicore__ inline void Cut(const AscendC::LocalTensor<uint16_t>& n,
                                const AscendC::LocalTensor<uint16_t>& rows) const {
-        for (int32_t m = 0; m < kUnitRows / C; ++m) {
-            for (int32_t c = 0; c < C / 16; ++c) {
-                const int32_t row = m * C + 16 * c;
-                const auto dst = n[(c * kUnitRows + row) * 16];
-                const auto src = rows[row * C + 16 * c];
-                AscendC::And(dst, src, strict_, 128, 2,
-                             AscendC::BinaryRepeatParams{1, kRowPitch, 1, 8, 8 * kRowPitch, 8});
-                const int32_t below = C - 16 * (c + 1);
-                if (below > 0) {
-                    AscendC::Copy(dst[256], src[16 * C], 128, below / 8,
-                                  AscendC::CopyRepeatParams{1, kRowPitch, 8, 8 * kRowPitch});
-                }
+        for (int32_t c = 0; c < C / 16; ++c) {
+            for (int32_t i = 0; i < kDiagonal.instructions; ++i) {
+                const int32_t row = 16 * c + i * kDiagonal.step;
+                AscendC::And(n[(c * kUnitRows + row) * 16], rows[row * C + 16 * c],
+                             Half(strict_, i), 128, kDiagonal.repeats,
+                             AscendC::BinaryRepeatParams{1, kRowPitch, 1, kDiagonal.stride,
+                                                         kDiagonal.stride * kRowPitch, kHalves});
+            }
+            const RowsOfAll<C> below(C - 16 * (c + 1), false);
+            for (int32_t i = 0; c + 1 < C / 16 && i < below.instructions; ++i) {
+                const int32_t row = 16 * (c + 1) + i * below.step;
+                AscendC::Copy(
+                    n[(c * kUnitRows + row) * 16], rows[row * C + 16 * c], 128, below.repeats,
+                    AscendC::CopyRepeatParams{1, kRowPitch, below.stride,
+                                              static_cast<uint16_t>(below.stride * kRowPitch)});
             }
         }
     }

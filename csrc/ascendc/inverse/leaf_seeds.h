@@ -12,8 +12,7 @@
 
 #include "../core/ring.h"
 #include "../core/transpose.h"
-#include "images.h"
-#include "result.h"
+#include "non_finite.h"
 
 namespace neumann_tril {
 
@@ -41,8 +40,9 @@ struct LeafSeedBuffers {
     static constexpr uint32_t kOutputBytes = kWordBytes + kRoundBytes;
     static constexpr int32_t kOutputBuffers =
         C == 128 ? 1 : 2;  // that of the next round would wait
-    static_assert(kX0 + kOutputBuffers * kOutputBytes <= kCapacity,
-                  "the Unified Buffer is too small");
+    static constexpr uint32_t kNonFinite = kX0 + kOutputBuffers * kOutputBytes;
+    static constexpr uint32_t kEnd = kNonFinite + 2 * NonFinite<half, C>::kWords;
+    static_assert(kEnd <= kCapacity, "the Unified Buffer is too small");
     static_assert(kF - kWords >= 2 * kWordBytes, "float32 results take words and products");
 };
 
@@ -59,6 +59,7 @@ class LeafSeedStage {
           images_(Ub<uint16_t>(Buffers::kConstants, 528),
                   Ub<uint16_t>(Buffers::kF, ImageOfA<T, C>::kScratch)),
           result_(task, x, Ub<uint16_t>(Buffers::kZeros, ResultRows::kZeros)),
+          non_finite_(Ub<uint16_t>(Buffers::kNonFinite, NonFinite<T, C>::kWords)),
           f_{Ub<float>(Buffers::kF, kWordCount)},
           substitution_(Ub<float>(Buffers::kProducts, Substitution<kLanes>::kProducts * 64)) {
         if (task.cube != 0) {
@@ -67,7 +68,18 @@ class LeafSeedStage {
         }
     }
 
+    // All rounds, and in the end what is not finite.
     __aicore__ inline void Run() {
+        RunRounds();
+        if (task_.cube != 0) {
+            const UnitMemory memory{Rows(0), N(0, 0),
+                                    Ub<float>(Buffers::kF, UnitRows<T, C>::kSlice)};
+            SettleResults(non_finite_, ring_, side_, chunks_, workspace_, a_, images_, result_,
+                          memory);
+        }
+    }
+
+    __aicore__ inline void RunRounds() {
         if (!a_.Wide()) {
             Load(0);
         }
@@ -216,19 +228,35 @@ class LeafSeedStage {
         return leaves;
     }
 
+    // When they are complete, so that the cube does not wait for it.
+    __aicore__ inline void LookAtImages(int32_t j) const {
+        for (int32_t unit = 0; unit < ring_.UnitsOf(j, side_); ++unit) {
+            if (unit > 0) {
+                AscendC::PipeBarrier<PIPE_V>();
+            }
+            non_finite_.Add(N(j, unit));
+        }
+    }
+
     __aicore__ inline void Deliver(int32_t j) const {
         if (task_.cube == 0) {
             return;
         }
-        ring_.WaitForPlaces(j);
         const int32_t units = ring_.UnitsOf(j, side_);
         if (units > 0) {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(j % kOutputBuffers);
+        }
+        if (j == 0) {
+            non_finite_.Prepare();
+        }
+        LookAtImages(j);
+        ring_.WaitForPlaces(j);
+        if (units > 0) {
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(j % kOutputBuffers);
         }
         for (int32_t unit = 0; unit < units; ++unit) {
             const int32_t place = ring_.PlaceOf(ring_.First(j, side_) + unit);
-            const auto images = workspace_[kIdentity + place * 2 * kImage<C>];
+            const auto images = workspace_[kImagesAt + place * 2 * kImage<C>];
             CopyLower<C, C>(images, N(j, unit));
             constexpr int32_t kFractals = kLeavesPerUnit * 256;
             AscendC::DataCopy(images[kImage<C>], X0(j)[unit * kFractals],
@@ -256,7 +284,6 @@ class LeafSeedStage {
         const auto floats = Ub<float>(Buffers::kWords, kWordCount);
         const auto words = Words<uint16_t>(Buffers::kProducts);
         if (result_.Wide()) {
-            AscendC::PipeBarrier<PIPE_V>();
             for (int32_t group = 0; group < kLanes / 8; ++group) {
                 FromPanel(floats[group * 8 * 256], 256, f_, group, kLeafRows);
             }
@@ -290,6 +317,7 @@ class LeafSeedStage {
     const UnitRows<T, C> a_;
     const ImageOfA<T, C> images_;
     const ResultRows result_;
+    const NonFinite<T, C> non_finite_;
     const Panel<kLanes> f_;
     const Substitution<kLanes> substitution_;
     AscendC::GlobalTensor<uint16_t> workspace_;

@@ -41,7 +41,20 @@ class PanelSeedStage {
         }
     }
 
+    // All rounds, and in the end what is not finite.
     __aicore__ inline void Run() {
+        RunRounds();
+        if constexpr (Buffers::kHasImages) {
+            if (task_.cube != 0) {
+                const UnitMemory memory{ImageBuffer<Buffers::kA>(0), ImageBuffer<Buffers::kF>(0),
+                                        Ub<float>(Buffers::kFloats, UnitRows<T, C>::kSlice)};
+                SettleResults(Watch(), ring_, side_, chunks_, workspace_, rows_, Images(), result_,
+                              memory);
+            }
+        }
+    }
+
+    __aicore__ inline void RunRounds() {
         AscendC::Duplicate<uint16_t>(Ub<uint16_t>(Buffers::kZeros, ResultRows::kZeros), 0,
                                      ResultRows::kZeros);
         if constexpr (Buffers::kHasImages) {
@@ -49,6 +62,7 @@ class PanelSeedStage {
             if (task_.cube != 0 && side_ == 0) {
                 StoreIdentity<T, C>(workspace_, Ub<uint16_t>(Buffers::kF, kIdentity));
             }
+            Watch().Prepare();
         }
         for (int32_t j = 0; j < ring_.Rounds(); ++j) {
             if (task_.cube != 0) {
@@ -99,9 +113,12 @@ class PanelSeedStage {
         return ImageOfA<T, C>(Ub<uint16_t>(Buffers::kConstants, 528),
                               Ub<uint16_t>(Buffers::kFloats, ImageOfA<T, C>::kScratch));
     }
+    __aicore__ inline NonFinite<T, C> Watch() const {
+        return NonFinite<T, C>(Ub<uint16_t>(Buffers::kNonFinite, NonFinite<T, C>::kWords));
+    }
     __aicore__ inline AscendC::GlobalTensor<uint16_t> InRing(int32_t j, int32_t unit) const {
         const int32_t place = ring_.PlaceOf(ring_.First(j, side_) + unit);
-        return workspace_[kIdentity + place * 2 * kImage<C>];
+        return workspace_[kImagesAt + place * 2 * kImage<C>];
     }
 
     template <int32_t Offset>
@@ -128,6 +145,8 @@ class PanelSeedStage {
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(unit % 2);
             CopyLower<C, C>(InRing(j, unit), n);
             AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(unit % 2);
+            AscendC::PipeBarrier<PIPE_V>();
+            Watch().Add(n);
         }
         for (int32_t unit = units < 2 ? 0 : units - 2; unit < units; ++unit) {
             AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(unit % 2);

@@ -3,8 +3,7 @@
 #pragma once
 
 #include "../core/transpose.h"
-#include "images.h"
-#include "result.h"
+#include "non_finite.h"
 
 namespace neumann_tril {
 
@@ -28,7 +27,8 @@ struct PanelSeedBuffers {
     static constexpr uint32_t kFloats = kA + kAreaBytes;  // slices
     static constexpr int32_t kBuffers = 2;                // of what comes from global memory
     static constexpr uint32_t kWords = kFloats + (kHasImages ? 1 : kBuffers) * 4 * kSlice;
-    static constexpr uint32_t kEnd = kWords + (kHasImages ? kBuffers * 2 * kSlice : 0);
+    static constexpr uint32_t kNonFinite = kWords + (kHasImages ? kBuffers * 2 * kSlice : 0);
+    static constexpr uint32_t kEnd = kNonFinite + (kHasImages ? 2 * NonFinite<half, C>::kWords : 0);
     static_assert(kEnd <= kCapacity, "the Unified Buffer is too small");
 };
 

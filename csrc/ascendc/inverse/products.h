@@ -11,7 +11,7 @@
 #include "../core/pipeline.h"
 #include "../core/ring.h"
 #include "blocks.h"
-#include "images.h"
+#include "non_finite.h"
 #include "program.h"
 
 namespace neumann_tril {
@@ -90,6 +90,7 @@ class ProductStage {
     __aicore__ inline void Run() {
         AscendC::PipeBarrier<PIPE_MTE2>();
         RunUnits(*this, ring_.Count(), streams_, program_.Stages(), program_.Early());
+        SettleCube(workspace_);
     }
     // The same, of which the vector cores have all ready, and nothing is under way.
     __aicore__ inline void RunReady() {
@@ -104,7 +105,7 @@ class ProductStage {
                               AscendC::DataCopyParams{1, kIdentityUsed<C> / 16, 0, 0});
         }
         BeginArrival(unit, Inputs());
-        const auto images = workspace_[kIdentity + ring_.PlaceOf(unit) * 2 * kImage<C>];
+        const auto images = workspace_[kImagesAt + ring_.PlaceOf(unit) * 2 * kImage<C>];
         CopyLower<C, C>(Input(unit, 0), images);
         CopyLeaves(Input(unit, 1), images[kImage<C>]);
         if constexpr (TwoParts) {

@@ -55,7 +55,32 @@ class ResultRows {
         }
     }
 
+    // NaN on and below the diagonal, zeros above; `nans`: words of as many numbers as a row has.
+    __aicore__ inline void StoreNans(const Place& place,
+                                     const AscendC::LocalTensor<uint16_t>& nans) const {
+        if (Wide()) {
+            StoreNans(x32_, place, nans.ReinterpretCast<float>(), zeros_.ReinterpretCast<float>());
+        } else {
+            StoreNans(x16_, place, nans, zeros_);
+        }
+    }
+
   private:
+    template <typename U>
+    __aicore__ inline void StoreNans(const AscendC::GlobalTensor<U>& x, const Place& place,
+                                     const AscendC::LocalTensor<U>& nans,
+                                     const AscendC::LocalTensor<U>& zeros) const {
+        const int64_t stride = task_.chunks.x_row_stride;
+        for (int32_t row = 0; row < place.valid; ++row) {
+            const int64_t offset = place.x + row * stride;
+            const int32_t beyond = task_.chunks.chunk_size - row - 1;
+            CopyRowsOut(x, offset, stride, nans, 1, row + 1);
+            if (beyond > 0) {
+                CopyRowsOut(x, offset + row + 1, stride, zeros, 1, beyond);
+            }
+        }
+    }
+
     const InverseTask& task_;
     const AscendC::LocalTensor<uint16_t> zeros_;
     AscendC::GlobalTensor<uint16_t> x16_;

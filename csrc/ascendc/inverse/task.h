@@ -35,11 +35,14 @@ NT_SHARED constexpr int32_t RoundUnits(int32_t chunk_size, int32_t leaf) {
     return chunk_size == 16 ? 2 : leaf / 16;
 }
 constexpr int32_t kBatchesHeld = 2;
-// A core's workspace, in elements of 16 bits: an identity of 64 x 64, then the images N and X0 of
-// the units in the ring.
+// A core's workspace, in elements of 16 bits: an identity of 64 x 64; a cache line of each vector
+// core, for the exponents that it saw; then the images N and X0 of the units in the ring.
+constexpr int32_t kCacheLine = 32;
+NT_SHARED constexpr int32_t SeenAt(int32_t side) { return kIdentity + side * kCacheLine; }
+constexpr int32_t kImagesAt = kIdentity + 2 * kCacheLine;
 NT_SHARED constexpr int64_t InverseWorkspace(int32_t chunk_size, int32_t leaf,
                                              int32_t held = kBatchesHeld) {
-    return kIdentity +
+    return kImagesAt +
            int64_t{held} * 2 * RoundUnits(chunk_size, leaf) * 2 * kUnitRows * chunk_size;
 }
 

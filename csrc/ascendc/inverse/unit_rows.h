@@ -63,6 +63,22 @@ class UnitRows {
         AscendC::PipeBarrier<PIPE_V>();
     }
 
+    // All of it at once, with zeros; to be used by the vector unit.
+    __aicore__ inline void LoadNow(const AscendC::LocalTensor<uint16_t>& rows,
+                                   const UnitPlaces<C>& places,
+                                   const AscendC::LocalTensor<float>& floats) const {
+        if (wide_) {
+            LoadRounded(rows, places, floats);
+        } else {
+            AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
+            AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(EVENT_ID2);
+            Load(rows, places);
+            AscendC::SetFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID2);
+            AscendC::WaitFlag<AscendC::HardEvent::MTE2_V>(EVENT_ID2);
+        }
+        ClearMissing(rows, places);
+    }
+
     __aicore__ inline void ClearMissing(const AscendC::LocalTensor<uint16_t>& rows,
                                         const UnitPlaces<C>& places) const {
         bool cleared = false;

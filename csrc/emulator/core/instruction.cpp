@@ -152,27 +152,22 @@ void Instruction::copy_raw(const View& dst, uint64_t to, const View& src, uint64
     }
 }
 
-int Instruction::issue(double cycles, double latency) {
+int Instruction::issue(const Work& work) {
     Report& report = core_.machine.report();
-    const Costs& costs = core_.machine.soc().costs;
     ++report.instructions[pipe_];
     if (has_from_ && has_to_ && from_ != to_ && pipe_ != PIPE_M) {
         report.bytes[static_cast<int>(from_)][static_cast<int>(to_)] +=
             from_ == Buffer::GM ? bytes_in_ : bytes_out_;
     }
     Event& event = core_.record(EventKind::Instruction, pipe_, name_, site_);
-    event.cycles = static_cast<float>(cycles);
-    event.latency = static_cast<float>(latency);
+    event.work = work;
     event.unit_token = unit_token_;
     if (gm_bytes_ > 0) {
-        // Every run costs whole 32-byte sectors, and a little time of the address generator.
+        // Every run costs whole 32-byte sectors.
         event.gm_bytes = static_cast<uint32_t>(std::max<uint64_t>(gm_bytes_, gm_runs_ * 32));
+        event.gm_runs = static_cast<uint32_t>(gm_runs_);
         event.gm_write = gm_write_;
         event.cold = gm_cold_lines_ * 2 >= gm_lines_;
-        event.cycles = static_cast<float>(
-            std::max(cycles, costs.gm_gap + costs.gm_run_cycles * static_cast<double>(gm_runs_)));
-        event.latency = static_cast<float>(
-            latency + (gm_write_ ? costs.gm_write_latency : costs.gm_read_latency));
         if (event.cold) (gm_write_ ? report.hbm_write : report.hbm_read) += gm_bytes_;
     }
     return core_.last_event();

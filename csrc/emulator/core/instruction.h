@@ -5,7 +5,7 @@
 //     add.reads(view(src1, site), {0, bytes});
 //     add.writes(view(dst, site), {0, bytes});    // after all reads
 //     ... compute on view.data(offset) ...
-//     add.issue(cycles, latency);                 // cost, for the timing model
+//     add.issue(work);                            // cost, for the timing model
 #pragma once
 
 #include "core/machine.h"
@@ -55,9 +55,13 @@ class Instruction {
     void unit_flag() { access_.unit_flag = true; }
     void follows(int event) { unit_token_ = event; }
 
-    // The pipe is busy for `cycles`; the result is visible `latency` cycles later.
     // Returns the event's index within the core's trace.
-    int issue(double cycles, double latency);
+    int issue(const Work& work);
+    // The pipe is busy for `cycles`, whatever the table of costs says, and the result is visible
+    // `latency` cycles later.
+    int issue(double cycles, double latency) {
+        return issue(Work{nullptr, 0, nullptr, nullptr, cycles, latency});
+    }
 
     Core& core() { return core_; }
     Site site() const { return site_; }

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 namespace emulator {
@@ -96,8 +97,13 @@ void put_on_stream(void* stream, std::function<Report()> run) {
 }  // namespace emulator
 
 namespace {
-thread_local std::string option_error, report_error, report_json, report_sync;
-}
+thread_local std::string option_error, report_error, report_json, report_sync, costs_text;
+
+// Launches that wait to be priced, by number.
+std::mutex recordings_mutex;
+std::map<int, emulator::Report> recordings;
+int last_recording = 0;
+}  // namespace
 
 extern "C" {
 
@@ -121,14 +127,22 @@ int emulator_set_option(const char* key, const char* value) {
         options.strict = number() != 0;
     } else if (name == "saturate") {
         options.saturate = number() != 0;
+    } else if (name == "fixpipe_saturates") {
+        options.fixpipe_saturates = number() != 0;
     } else if (name == "trace_path") {
         options.trace_path = value;
     } else if (name == "disable_sync") {
         options.disable_sync = value;
+    } else if (name == "record") {
+        options.record = number() != 0;
+    } else if (name == "costs") {
+        options.costs.clear();
+        option_error = emulator::parse_costs(value, options.costs);
+        if (!option_error.empty()) return -1;
     } else {
         option_error = "unknown option " + name +
                        "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, timing, "
-                       "strict, saturate, trace_path, disable_sync";
+                       "strict, saturate, fixpipe_saturates, trace_path, disable_sync, record, costs";
         return -1;
     }
     emulator::set_options(options);
@@ -158,6 +172,44 @@ double emulator_report_busy_ns(const char* pipe) {
         if (std::strcmp(emulator::pipe_name(p), pipe) == 0) return report.timing.busy_ns[p];
     }
     return -1;
+}
+
+const char* emulator_costs_json(const char* soc) {
+    const emulator::Soc* found = emulator::find_soc(soc, __NPU_ARCH__);
+    costs_text = found == nullptr ? "[]" : emulator::costs_json(*found);
+    return costs_text.c_str();
+}
+
+int emulator_recording_open() {
+    emulator::Report report = emulator::last_report();
+    if (report.trace == nullptr) {
+        option_error = "the last launch was not recorded: set the option record";
+        return -1;
+    }
+    std::lock_guard<std::mutex> lock(recordings_mutex);
+    recordings.emplace(++last_recording, std::move(report));
+    return last_recording;
+}
+
+double emulator_recording_time_ns(int recording, const char* costs) {
+    std::vector<emulator::CostChange> changes;
+    option_error = emulator::parse_costs(costs, changes);
+    if (!option_error.empty()) return -1;
+    std::lock_guard<std::mutex> lock(recordings_mutex);
+    const auto found = recordings.find(recording);
+    if (found == recordings.end()) {
+        option_error = "no recording " + std::to_string(recording);
+        return -1;
+    }
+    const emulator::Soc& soc = *emulator::find_soc(found->second.soc, __NPU_ARCH__);
+    return emulator::compute_timing(*found->second.trace, emulator::changed(soc.costs, changes),
+                                    soc.frequency_ghz)
+        .total_ns;
+}
+
+void emulator_recording_close(int recording) {
+    std::lock_guard<std::mutex> lock(recordings_mutex);
+    recordings.erase(recording);
 }
 
 const char* emulator_report_sync_sites() {

@@ -48,7 +48,8 @@ void launch_on(void* stream, const char* name, int arch, void (*kernel)(Paramete
 // a returned string is valid until the next call of the same function on the same thread.
 extern "C" {
 // Returns 0, or -1 with emulator_error() set. `key`: soc, schedule_seed, perturb_seed, checks,
-// auto_sync, timing, strict, saturate, trace_path, disable_sync.
+// auto_sync, timing, strict, saturate, fixpipe_saturates, trace_path, disable_sync, record, costs
+// ("name=value,...").
 int emulator_set_option(const char* key, const char* value);
 const char* emulator_error();
 void emulator_register_memory(void* base, uint64_t bytes, int initialised, int read_only);
@@ -58,6 +59,13 @@ const char* emulator_report_error();  // empty when the last launch ran to its e
 double emulator_report_time_ns();
 double emulator_report_busy_ns(const char* pipe);
 const char* emulator_report_json();
+// The cost table of a chip ("" is the default one), see costs_json(); "[]" if it is unknown.
+const char* emulator_costs_json(const char* soc);
+// What the last launch did, if the option `record` was on: its number, or -1 with emulator_error()
+// set. The time is that of the same launch at other costs than the table's; -1 as above.
+int emulator_recording_open();
+double emulator_recording_time_ns(int recording, const char* costs);
+void emulator_recording_close(int recording);
 // [{"kind", "file", "line", "count"}]: the synchronisation calls that the launch executed.
 const char* emulator_report_sync_sites();
 }

@@ -309,7 +309,8 @@ Report Machine::run(const std::string& name, const std::function<void()>& body) 
     }
     report_.error = error_;
     if (options_.timing && error_.empty()) {
-        report_.timing = compute_timing(trace_, soc_);
+        report_.timing =
+            compute_timing(trace_, changed(soc_.costs, options_.costs), soc_.frequency_ghz);
         if (!options_.trace_path.empty()) {
             if (std::FILE* file = std::fopen(options_.trace_path.c_str(), "w")) {
                 const std::string text = chrome_trace(trace_);
@@ -320,6 +321,7 @@ Report Machine::run(const std::string& name, const std::function<void()>& body) 
             }
         }
     }
+    if (options_.record) report_.trace = std::make_shared<LaunchTrace>(std::move(trace_));
     return report_;
 }
 

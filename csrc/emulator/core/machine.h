@@ -46,7 +46,12 @@ struct Options {
     // CTRL[48] at start. The runtime's overflow mode sets it: inf and NaN are kept (the default of
     // torch_npu on these chips), or replaced by the largest number and zero.
     bool saturate = false;
-    std::string trace_path;  // Chrome trace is written here
+    // Two documents disagree: CTRL[48] = 1 keeps inf and NaN in Fixpipe (the basic API's pages), or
+    // F322F16 (dav-2201) and F322BF16 do not support that (the C API's pages).
+    bool fixpipe_saturates = false;
+    std::string trace_path;         // Chrome trace is written here
+    std::vector<CostChange> costs;  // what differs from the chip's table
+    bool record = false;            // keep what the launch did in its report, for other costs
     // Synchronisation calls that do nothing, for mutation tests: "file:line" or "kind@file:line",
     // separated by commas; the file is compared by its end.
     std::string disable_sync;
@@ -149,7 +154,8 @@ struct Report {
     uint64_t bytes[kBuffers][kBuffers] = {};
     uint64_t instructions[kPipes] = {};
     uint64_t hbm_read = 0, hbm_write = 0;
-    std::vector<SyncSite> sync_sites;  // in the order of first execution
+    std::vector<SyncSite> sync_sites;    // in the order of first execution
+    std::shared_ptr<LaunchTrace> trace;  // if it was to be recorded
     std::string json() const;
     std::string sync_json() const;
 };

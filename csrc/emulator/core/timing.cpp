@@ -28,10 +28,29 @@ struct Transfer {
     bool cold;
 };
 
+// How long the pipe is busy, in cycles. A transfer takes the address generator a little time for
+// each of its runs.
+double busy_cycles(const Event& event, const Costs& costs) {
+    const Work& work = event.work;
+    double cycles = work.cycles;
+    if (work.gap != nullptr) cycles += costs.*work.gap;
+    if (work.rate != nullptr) cycles += work.amount / costs.*work.rate;
+    if (event.gm_bytes == 0) return cycles;
+    return std::max(cycles, costs.gm_gap + costs.gm_run_cycles * event.gm_runs);
+}
+
+// From then until the result is visible, in cycles.
+double latency_cycles(const Event& event, const Costs& costs) {
+    double cycles = event.work.visible;
+    if (event.work.latency != nullptr) cycles += costs.*event.work.latency;
+    if (event.gm_bytes == 0) return cycles;
+    return cycles + (event.gm_write ? costs.gm_write_latency : costs.gm_read_latency);
+}
+
 class Replay {
   public:
-    Replay(LaunchTrace& trace, const Soc& soc)
-        : trace_(trace), costs_(soc.costs), ns_(1.0 / soc.frequency_ghz), ghz_(soc.frequency_ghz) {
+    Replay(LaunchTrace& trace, const Costs& costs, double frequency_ghz)
+        : trace_(trace), costs_(costs), ns_(1.0 / frequency_ghz), ghz_(frequency_ghz) {
         cores_.resize(trace.cores.size());
         for (size_t c = 0; c < cores_.size(); ++c) {
             CoreTrace& core = trace_.cores[c];
@@ -157,8 +176,8 @@ class Replay {
         double until = begin;
         switch (event.kind) {
             case EventKind::Instruction:
-                until += event.cycles * ns_;
-                core.busy[PIPE_S] += event.cycles * ns_;
+                until += busy_cycles(event, costs_) * ns_;
+                core.busy[PIPE_S] += until - begin;
                 break;
             case EventKind::Barrier:
                 if (!drained(core)) return false;
@@ -202,17 +221,18 @@ class Replay {
                     if (filled == kNever) return false;
                     begin = std::max(begin, filled);
                 }
+                const double end = begin + busy_cycles(event, costs_) * ns_;
                 if (event.gm_bytes > 0) {
                     const double port =
                         event.gm_write ? costs_.core_write_per_cycle : costs_.core_read_per_cycle;
                     pending_.push_back({c, e, p, begin, static_cast<double>(event.gm_bytes),
-                                        port * ghz_, 0, begin + event.cycles * ns_, event.cold});
+                                        port * ghz_, 0, end, event.cold});
                     pipe.in_transfer = true;
                     pipe.queue.pop_front();
                     trace.start[e] = begin;
                     return true;
                 }
-                finish_instruction(c, p, e, begin, begin + event.cycles * ns_);
+                finish_instruction(c, p, e, begin, end);
                 break;
             }
             case EventKind::SetFlag:
@@ -251,10 +271,11 @@ class Replay {
         const Event& event = trace.events[e];
         Pipe& pipe = core.pipes[p];
         pipe.ready = end;
-        double complete = end + event.latency * ns_;
+        const double latency = latency_cycles(event, costs_) * ns_;
+        double complete = end + latency;
         // Fixpipe under a unit flag drains fractals as they are finished, so it ends later.
         if (event.unit_token >= 0) {
-            complete = std::max(complete, trace.end[event.unit_token] + event.latency * ns_);
+            complete = std::max(complete, trace.end[event.unit_token] + latency);
         }
         pipe.complete = std::max(pipe.complete, complete);
         core.busy[p] += end - begin;
@@ -325,6 +346,8 @@ class Replay {
 
 }  // namespace
 
-Timing compute_timing(LaunchTrace& trace, const Soc& soc) { return Replay(trace, soc).run(); }
+Timing compute_timing(LaunchTrace& trace, const Costs& costs, double frequency_ghz) {
+    return Replay(trace, costs, frequency_ghz).run();
+}
 
 }  // namespace emulator

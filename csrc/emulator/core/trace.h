@@ -21,15 +21,24 @@ enum class EventKind : uint8_t {
     CrossWait,  // pipe (PIPE_S blocks everything); token = index into joins
 };
 
+// What an instruction does, in the terms of a cost table; null: nothing of that kind.
+struct Work {
+    Cost gap = nullptr;  // the pipe is busy for gap + amount / rate + cycles
+    double amount = 0;
+    Cost rate = nullptr;
+    Cost latency = nullptr;  // and the result visible latency + visible cycles later
+    double cycles = 0, visible = 0;
+};
+
 struct Event {
     EventKind kind = EventKind::Instruction;
     uint8_t pipe = 0;
     uint8_t other = 0;
-    bool cold = false;      // global memory traffic that HBM serves
-    uint32_t site = 0;      // site table: name, file, line
-    float cycles = 0;       // how long the pipe is busy
-    float latency = 0;      // from then until the result is visible, cycles
+    bool cold = false;  // global memory traffic that HBM serves
+    uint32_t site = 0;  // site table: name, file, line
+    Work work;
     uint32_t gm_bytes = 0;  // global memory traffic; limited by bandwidth
+    uint32_t gm_runs = 0;   // contiguous pieces of it
     bool gm_write = false;
     int32_t token = -1;
     int32_t unit_token = -1;  // event that a unit flag makes this one follow
@@ -69,8 +78,9 @@ struct Timing {
     std::vector<double> core_end_ns;
 };
 
-// Computes start and end of every event. Cores run concurrently; transfers share bandwidth.
-Timing compute_timing(LaunchTrace& trace, const Soc& soc);
+// Computes start and end of every event at these costs. Cores run concurrently; transfers share
+// bandwidth.
+Timing compute_timing(LaunchTrace& trace, const Costs& costs, double frequency_ghz);
 
 // Chrome / Perfetto JSON: one process per core, one thread per pipe.
 std::string chrome_trace(const LaunchTrace& trace);

@@ -78,7 +78,8 @@ struct FixpipeCall {
     bool relu;
     uint32_t unit_flag;
     bool channel_split;
-    uint32_t count = 1;       // matrices (row and column major)
+    bool bare;           // DataCopy: the instruction without the barriers of the function Fixpipe
+    uint32_t count = 1;  // matrices (row and column major)
     uint64_t src_matrix = 0;  // elements
     uint64_t dst_matrix = 0;  // elements
     uint64_t src_row = 16;    // elements between rows of a fractal; else than 16 only in NZ2DN

@@ -132,6 +132,14 @@ uint32_t convert(uint32_t bits, const Mode& mode, const Scale& scale, bool relu,
     return result;
 }
 
+// Whether infinities and NaN are replaced on the way out.
+bool saturates(QuantMode_t quant) {
+    const Core& core = current_core();
+    const Machine& machine = core.machine;
+    const bool disputed = quant == F322BF16 || (quant == F322F16 && machine.soc().arch == 2201);
+    return core.saturate || (disputed && machine.options().fixpipe_saturates);
+}
+
 void check(const FixpipeCall& call, const View& to, const LocalOperand& src, DType dst_type,
            const Mode& mode, Site site) {
     const int arch = current_core().machine.soc().arch;
@@ -203,6 +211,31 @@ int take_unit_flags(Core& core, const View& from, uint64_t extent, uint32_t flag
     return follows;
 }
 
+// PipeBarrier<PIPE_FIX> of the API itself. It takes time, but kernels cannot rely on it: no
+// document promises the order, so that the checks do not count it.
+void charge_barrier(Core& core, Site site) {
+    core.record(EventKind::Barrier, PIPE_FIX, "PipeBarrier of Fixpipe", site);
+}
+
+// What the public headers issue before the instruction: on dav-2201 a barrier if it stores in
+// global memory, on dav-3510 always, and everywhere after each fetch of scales.
+bool has_barrier(const FixpipeCall& call, const View& to, int arch) {
+    return !call.bare && (arch == 3510 || to.buffer() == Buffer::GM);
+}
+
+// The API's own copy of scales from L1 to the Fixpipe buffer, whole 128 bytes at a time. More than
+// 256 are taken in pieces of 128.
+void fetch_scales(Core& core, uint32_t count, Site site) {
+    const uint32_t piece = count <= 256 ? count : 128;
+    for (uint32_t first = 0; first < count; first += piece) {
+        const uint32_t bytes = (std::min(piece, count - first) * 8 + 127) / 128 * 128;
+        Event& copy = core.record(EventKind::Instruction, PIPE_FIX, "Fixpipe scales", site);
+        copy.work = {&Costs::fixpipe_gap, static_cast<double>(bytes), &Costs::l1_to_fixpipe_buffer,
+                     &Costs::fixpipe_latency};
+        charge_barrier(core, site);
+    }
+}
+
 void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeCall& call,
          Site site) {
     const Mode mode = mode_of(call.quant, src.type, site);
@@ -243,7 +276,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
         }
     }
     std::vector<Scale> scales;
-    double vector_cycles = 0;
+    bool scales_fetched = false;
     if (mode.vector) {
         if (call.quant_vector == nullptr) {
             fail(site, "Fixpipe: quantPre %s needs the tensor of scales", mode.name);
@@ -258,9 +291,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
             std::memcpy(&bits, vector.data(j * 8ull), 8);
             scales.push_back(scale_of(bits, mode, soc.arch, site));
         }
-        if (vector.buffer() == Buffer::L1) {
-            vector_cycles = call.n * 8.0 / soc.costs.l1_to_fixpipe_buffer + soc.costs.fixpipe_gap;
-        }
+        scales_fetched = vector.buffer() == Buffer::L1;
     } else {
         scales.assign(call.n, mode.scaled ? scale_of(call.scalar, mode, soc.arch, site) : Scale{});
     }
@@ -282,6 +313,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
         return block * call.dst_stride + (row * uint64_t{width} + inside) * out;
     };
     const bool adds = leaves && stores_add(dst_type, site);
+    const bool saturate = saturates(call.quant);
     const auto writes = [&](const Region& region) {
         adds ? fix.adds_to(to, region) : fix.writes(to, region);
     };
@@ -307,8 +339,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
                                         4;
                 uint32_t bits;
                 std::memcpy(&bits, from.data(source), 4);
-                const uint32_t result =
-                    convert(bits, mode, scales[column], call.relu, core.saturate);
+                const uint32_t result = convert(bits, mode, scales[column], call.relu, saturate);
                 const uint64_t target = place(matrix, row, column);
                 uint8_t element[4];
                 std::memcpy(element, &result, 4);
@@ -321,10 +352,13 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
             }
         }
     }
-    const Costs& costs = soc.costs;
-    const double rate = out == 4 ? costs.fixpipe_b32 : costs.fixpipe_b16;
-    const double elements = double(call.count) * call.m * blocks * 16;
-    fix.issue(costs.fixpipe_gap + vector_cycles + elements / rate, costs.fixpipe_latency);
+    if (scales_fetched) {
+        fetch_scales(core, call.n, site);
+    } else if (has_barrier(call, to, soc.arch)) {
+        charge_barrier(core, site);
+    }
+    fix.issue({&Costs::fixpipe_gap, double(call.count) * call.m * blocks * 16,
+               out == 4 ? &Costs::fixpipe_b32 : &Costs::fixpipe_b16, &Costs::fixpipe_latency});
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ constexpr uint64_t kFractal = 512;
 struct Path {
     View to, from;
     pipe_t pipe;
-    double rate;  // bytes per cycle
+    Cost rate;
 };
 
 Path path_from_l1(const LocalOperand& dst, const LocalOperand& src, const char* name, Site site) {
@@ -22,9 +22,8 @@ Path path_from_l1(const LocalOperand& dst, const LocalOperand& src, const char* 
     if (from != Buffer::L1 || (to != Buffer::L0A && to != Buffer::L0B)) {
         fail(site, "%s: there is no path from %s to %s", name, buffer_name(from), buffer_name(to));
     }
-    const Costs& costs = current_core().machine.soc().costs;
     return {view_of(dst, kFractal, "dst", site), view_of(src, 32, "src", site), PIPE_MTE1,
-            to == Buffer::L0A ? costs.l1_to_l0a : costs.l1_to_l0b};
+            to == Buffer::L0A ? &Costs::l1_to_l0a : &Costs::l1_to_l0b};
 }
 
 // dst[c][r] = src[r][c] for a rows x columns array of elements of `size` bytes; the addresses of
@@ -44,9 +43,8 @@ uint64_t in_fractal(uint32_t row, uint32_t column, uint32_t size) {
 }
 
 void issue(Instruction& load, const Path& path, uint64_t fractals) {
-    const Costs& costs = load.core().machine.soc().costs;
-    load.issue(costs.mte1_gap + static_cast<double>(fractals * kFractal) / path.rate,
-               costs.mte1_latency);
+    load.issue({&Costs::mte1_gap, static_cast<double>(fractals * kFractal), path.rate,
+                &Costs::mte1_latency});
 }
 
 // A square of 16 (b16, b32) or 32 (b8) elements: its fractals in the source, and where the

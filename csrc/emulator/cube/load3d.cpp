@@ -160,10 +160,8 @@ void load_3d(const LocalOperand& dst, const LocalOperand& src, const Load3D& p, 
             }
         }
     });
-    const Costs& costs = soc.costs;
-    const double rate = is_b ? costs.l1_to_l0b : costs.l1_to_l0a;
-    load.issue(costs.mte1_gap + static_cast<double>(fractals.size() * kFractal) / rate,
-               costs.mte1_latency);
+    load.issue({&Costs::mte1_gap, static_cast<double>(fractals.size() * kFractal),
+                is_b ? &Costs::l1_to_l0b : &Costs::l1_to_l0a, &Costs::mte1_latency});
 }
 
 }  // namespace emulator

@@ -382,13 +382,11 @@ void mmad(const LocalOperand& c_operand, const LocalOperand& a_operand,
         }
     }
 
-    const Costs& costs = soc.costs;
-    const double cube_k = size == 1   ? costs.cube_k_b8
-                          : size == 2 ? costs.cube_k_b16
-                                      : costs.cube_k_b32;
-    const double cycles =
-        s.mb * 16.0 * s.nb * 16.0 * (s.kb * double(s.c0)) / (16.0 * 16.0 * cube_k);
-    const int event = mmad.issue(costs.mmad_gap + cycles, costs.mmad_latency);
+    const Cost cube_k = size == 1   ? &Costs::cube_k_b8
+                        : size == 2 ? &Costs::cube_k_b16
+                                    : &Costs::cube_k_b32;
+    const double products = static_cast<double>(s.mb) * s.nb * s.kb * s.c0;
+    const int event = mmad.issue({&Costs::mmad_gap, products, cube_k, &Costs::mmad_latency});
     if (flag != 0) update_unit_flags(mmad, c, s, flag, event);
 }
 

@@ -124,9 +124,8 @@ void copy_to_bias(const View& to, const View& from, const LocalOperand& dst,
             std::memset(to.written(target), from.written(source)[0] & from.written(source)[1], 4);
         }
     }
-    const Costs& costs = soc.costs;
-    copy.issue(costs.mte1_gap + static_cast<double>(out * params.blockCount) / costs.l1_to_bias,
-               costs.mte1_latency);
+    copy.issue({&Costs::mte1_gap, static_cast<double>(out * params.blockCount), &Costs::l1_to_bias,
+                &Costs::mte1_latency});
 }
 
 }  // namespace
@@ -139,26 +138,23 @@ void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
     const Buffer from_buffer = buffer_of(src.position, site);
     const View from = view_of(src, 32, "src", site);
     const Machine& machine = current_core().machine;
-    const Costs& costs = machine.soc().costs;
     if (from_buffer == Buffer::L1 && to_buffer == Buffer::BT) {
         return copy_to_bias(view_of(dst, 64, "dst", site), from, dst, src, params, site);
     }
     // L1 to the Fixpipe buffer counts in 128 bytes; UB to UB in blocks, on the vector unit.
     uint64_t unit = kBlock;
-    double cycles, latency;
+    Work work;
     pipe_t pipe;
     const uint64_t blocks = uint64_t{params.blockLen} * params.blockCount;
     if (from_buffer == Buffer::L1 && to_buffer == Buffer::FB) {
         pipe = PIPE_FIX;
         unit = machine.soc().arch == 2201 ? 128 : 64;
-        cycles =
-            costs.fixpipe_gap + static_cast<double>(blocks * unit) / costs.l1_to_fixpipe_buffer;
-        latency = costs.fixpipe_latency;
+        work = {&Costs::fixpipe_gap, static_cast<double>(blocks * unit),
+                &Costs::l1_to_fixpipe_buffer, &Costs::fixpipe_latency};
     } else if (from_buffer == Buffer::UB && to_buffer == Buffer::UB) {
         pipe = PIPE_V;
-        cycles =
-            costs.vector_gap + static_cast<double>(blocks * kBlock) / costs.vector_bytes_per_cycle;
-        latency = costs.vector_latency;
+        work = {&Costs::vector_gap, static_cast<double>(blocks * kBlock),
+                &Costs::vector_bytes_per_cycle, &Costs::vector_latency};
     } else {
         fail(site, "DataCopy: there is no path from %s to %s", buffer_name(from_buffer),
              buffer_name(to_buffer));
@@ -171,7 +167,7 @@ void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
     for (uint32_t i = 0; i < params.blockCount; ++i) {
         Instruction::copy_raw(to, i * pieces.dst_pitch, from, i * pieces.src_pitch, pieces.run);
     }
-    copy.issue(cycles, latency);
+    copy.issue(work);
 }
 
 // for matrix, row: the row is cut into blocks of 32 bytes; block j goes to
@@ -254,9 +250,9 @@ void fill(const LocalOperand& dst, uint32_t repeat, uint32_t blocks, uint32_t ga
             std::memcpy(to.data(r * pitch + at), value, size);
         }
     }
-    const double rate = buffer == Buffer::L0B ? soc.costs.l1_to_l0b : soc.costs.l1_to_l0a;
-    set.issue(soc.costs.mte1_gap + static_cast<double>(run * repeat) / rate,
-              soc.costs.mte1_latency);
+    set.issue({&Costs::mte1_gap, static_cast<double>(run * repeat),
+               buffer == Buffer::L0B ? &Costs::l1_to_l0b : &Costs::l1_to_l0a,
+               &Costs::mte1_latency});
 }
 
 }  // namespace emulator

@@ -162,6 +162,16 @@ class VectorCall {
         region.offset = offset - view.offset;
         instruction_.reads(view, region);
     }
+    // As reads_bytes, for bytes that are moved and not yet used: `unwritten` receives a bit for
+    // each that nothing has written.
+    void moves_bytes(const Operand& operand, uint64_t offset, uint32_t count, uint32_t& unwritten) {
+        const View& view = views_[operand.view];
+        instruction_.reads_raw(view, {offset - view.offset, count});
+        unwritten = 0;
+        for (uint32_t i = 0; i < count; ++i) {
+            if (view.written(offset - view.offset)[i] == 0) unwritten |= 1u << i;
+        }
+    }
     void writes(const Operand& operand, const Lanes& lanes) {
         if (lanes.iterations() > 0 && operand.block_stride == 0) {
             fail(site_, "%s: the block stride of dst must not be 0", name_);
@@ -199,9 +209,8 @@ class VectorCall {
         std::memset(view.data(), kPoison, bytes);
     }
 
-    void issue(const VectorCost& cost, const Lanes& lanes) { issue(cost.cycles(lanes)); }
-    void issue(double cycles) {
-        instruction_.issue(cycles + mask_writes_ * kMaskWrite, kVectorLatency);
+    void issue(const VectorCost& cost, const Lanes& lanes, double extra = 0) {
+        instruction_.issue(cost.work(lanes, extra + mask_writes_ * kMaskWrite));
     }
 
   private:

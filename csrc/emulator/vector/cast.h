@@ -58,6 +58,15 @@ constexpr const char* round_mode_name(RoundMode mode) {
     return names[static_cast<int>(mode)];
 }
 
+// convert(), but what an integer cannot hold is cut instead of saturated where CTRL[59] says so.
+template <typename To, typename From>
+To convert_or_cut(From value, RoundMode mode, Overflow overflow, bool cut) {
+    if constexpr (std::is_integral_v<To>) {
+        if (cut) return static_cast<To>(convert<int64_t>(value, mode, overflow));
+    }
+    return convert<To>(value, mode, overflow);
+}
+
 template <typename To, typename From>
 void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<From>& src,
               RoundMode mode, const Form& form, const AscendC::UnaryRepeatParams& p, Site site) {
@@ -82,6 +91,7 @@ void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<Fr
         call.reads(from, lanes);
         call.writes(to, lanes);
         const Overflow overflow = call.overflow();
+        const bool cut = call.state().cut_integers;
         [[maybe_unused]] const float scale = call.state().deq_scale;
         const auto body = [&](uint32_t r, uint32_t lane, uint32_t count) {
             uint8_t* out = to.at(r, lane);
@@ -95,7 +105,7 @@ void run_cast(const AscendC::LocalTensor<To>& dst, const AscendC::LocalTensor<Fr
                     store(out + i * sizeof(To),
                           narrow<half>(static_cast<float>(rounded), overflow));
                 } else {
-                    store(out + i * sizeof(To), convert<To>(value, mode, overflow));
+                    store(out + i * sizeof(To), convert_or_cut<To>(value, mode, overflow, cut));
                 }
             }
         };

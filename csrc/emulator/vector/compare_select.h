@@ -130,7 +130,7 @@ void run_select(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<U
                 }
             });
         const double setup = __NPU_ARCH__ == 2201 && !same_bits ? kSelectSetup : 0;
-        call.issue(vector_cost::kCompare.cycles(lanes) + setup);
+        call.issue(vector_cost::kCompare, lanes, setup);
     }
 }
 
@@ -147,6 +147,7 @@ void run_compare_to_register(const AscendC::LocalTensor<T>& src0,
     call.reads(first, lanes);
     call.reads(second, lanes);
     call.state().compare_mask = {0, 0};
+    call.state().compare_mask_unwritten = 0;
     lanes.runs(0, [&](uint32_t lane, uint32_t end) {
         for (; lane < end; ++lane) {
             const bool result = compare(mode, operand_value(load<T>(first.at(0, lane))),
@@ -157,7 +158,26 @@ void run_compare_to_register(const AscendC::LocalTensor<T>& src0,
     call.issue(vector_cost::kCompare, lanes);
 }
 
-// CMPMASK to or from the first 16 bytes of a tensor.
+// What is used of CMPMASK (a bit for each byte) must have been written where SetCmpMask found it.
+inline void require_compare_mask(VectorCall& call, uint32_t used) {
+    const uint32_t missing = call.state().compare_mask_unwritten & used;
+    if (missing != 0) {
+        fail(call.site(),
+             "%s uses byte %d of CMPMASK, which SetCmpMask read where nothing has written",
+             call.name(), __builtin_ctz(missing));
+    }
+}
+inline uint32_t compare_mask_bytes(const Lanes& lanes) {
+    uint32_t used = 0;
+    if (lanes.empty()) return used;
+    lanes.runs(0, [&](uint32_t lane, uint32_t end) {
+        for (; lane < end; ++lane) used |= 1u << (lane / 8);
+    });
+    return used;
+}
+
+// CMPMASK to or from the first 16 bytes of a tensor. What a scalar or an address does not fill of
+// them may be anything.
 template <typename T>
 void move_compare_mask(const char* name, const AscendC::LocalTensor<T>& tensor, bool store_it,
                        Site site) {
@@ -165,13 +185,14 @@ void move_compare_mask(const char* name, const AscendC::LocalTensor<T>& tensor, 
     const Operand place = call.operand(tensor, store_it ? "dst" : "src", 1, 8, 16);
     uint8_t* bytes = place.memory + place.base;
     if (store_it) {
+        require_compare_mask(call, 0xffff);
         call.writes_bytes(place, place.base, {0, 16});
         std::memcpy(bytes, call.state().compare_mask.data(), 16);
     } else {
-        call.reads_bytes(place, place.base, {0, 16});
+        call.moves_bytes(place, place.base, 16, call.state().compare_mask_unwritten);
         std::memcpy(call.state().compare_mask.data(), bytes, 16);
     }
-    call.issue(vector_cost::kCompare.head);
+    call.issue(vector_cost::kCompare, Lanes::counted(0, 128));
 }
 
 // Select by CMPMASK (mode 0), under the mask registers.
@@ -190,6 +211,7 @@ void run_select_by_register(const AscendC::LocalTensor<T>& dst, const AscendC::L
     call.reads(first, lanes);
     call.reads(second, lanes);
     call.writes(to, lanes);
+    require_compare_mask(call, compare_mask_bytes(lanes));
     const std::array<uint64_t, 2>& bits = call.state().compare_mask;
     for_each_segment(lanes, std::array{to, first, second},
                      [&](uint32_t r, uint32_t lane, uint32_t count) {

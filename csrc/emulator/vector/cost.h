@@ -7,13 +7,14 @@
 //     are assumed there.
 //   head, kVectorLatency: the public cost table of the PyPTO framework (operation/cycles.h), which
 //     charges every instruction its head, and 18 cycles for a barrier of the vector pipe. Where
-//     that table is silent (And, Cast, Select, Gather, ...) the head of Add is assumed.
+//     that table is silent (And, Cast, Select, Gather, ...) the head is Costs::vector_head.
 // Conflicts between banks of the Unified Buffer are not modelled: they can halve the rate.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
+#include "core/trace.h"
 #include "vector/state.h"
 
 namespace emulator {
@@ -21,18 +22,28 @@ namespace emulator {
 constexpr double kVectorLatency = 18;
 constexpr double kMaskWrite = 1;  // SetVectorMask, SetMaskCount, ...: documented, one cycle each
 
+constexpr double kAssumedHead = 0;
+
 struct VectorCost {
     double per_cycle_16;  // elements per cycle, widest operand of 8 or 16 bits
     double per_cycle_32;  // widest operand of 32 bits
-    double head;
+    double head;          // kAssumedHead: Costs::vector_head
 
     double per_cycle(uint32_t width) const {
         // 64-bit operands: half the rate of 32-bit ones (documented for Cast only).
         return width >= 128 ? per_cycle_16 : width == 64 ? per_cycle_32 : per_cycle_32 / 2;
     }
     // `iterations` of `width` elements each; a partly masked iteration costs a whole one.
-    double cycles(const Lanes& lanes) const {
-        return head + lanes.iterations() * std::max(1.0, lanes.width() / per_cycle(lanes.width()));
+    // `extra` cycles are spent on what else the call does.
+    Work work(const Lanes& lanes, double extra) const {
+        const double cycles =
+            lanes.iterations() * std::max(1.0, lanes.width() / per_cycle(lanes.width()));
+        return {head == kAssumedHead ? &Costs::vector_head : nullptr,
+                0,
+                nullptr,
+                nullptr,
+                head + cycles + extra,
+                kVectorLatency};
     }
 };
 
@@ -43,19 +54,19 @@ constexpr VectorCost kMax = {128, 64, 4};  // also Min, Maxs, Mins
 constexpr VectorCost kDiv = {32, 32, 13};
 constexpr VectorCost kExp = {32, 32, 12};  // also Ln
 constexpr VectorCost kSqrt = {32, 32, 13};
-constexpr VectorCost kReciprocal = {128, 64, 5};  // also Rsqrt
-constexpr VectorCost kLogic = {128, 64, 6};       // And, Or, Not, shifts
+constexpr VectorCost kReciprocal = {128, 64, 5};        // also Rsqrt
+constexpr VectorCost kLogic = {128, 64, kAssumedHead};  // And, Or, Not, shifts
 constexpr VectorCost kMulAddDst = {64, 32, 7};
 constexpr VectorCost kFused = {128, 64, 7};  // Axpy, FusedMulAdd, MulAddRelu
-constexpr VectorCost kCast = {128, 64, 6};
-constexpr VectorCost kCompare = {128, 64, 6};  // also Select
-constexpr VectorCost kFill = {128, 64, 6};     // Duplicate, CreateVecIndex, Copy, Brcb
-constexpr VectorCost kTranspose = {128, 64, 6};
-constexpr VectorCost kGather = {5, 5, 6};
-constexpr VectorCost kGatherBlocks = {42, 21, 6};
-constexpr VectorCost kGatherMask = {64, 32, 6};
-constexpr VectorCost kReduceBlock = {128.0 / 7, 64, 6};
-constexpr VectorCost kReducePair = {128, 64, 6};
+constexpr VectorCost kCast = {128, 64, kAssumedHead};
+constexpr VectorCost kCompare = {128, 64, kAssumedHead};  // also Select
+constexpr VectorCost kFill = {128, 64, kAssumedHead};     // Duplicate, CreateVecIndex, Copy, Brcb
+constexpr VectorCost kTranspose = {128, 64, kAssumedHead};
+constexpr VectorCost kGather = {5, 5, kAssumedHead};
+constexpr VectorCost kGatherBlocks = {42, 21, kAssumedHead};
+constexpr VectorCost kGatherMask = {64, 32, kAssumedHead};
+constexpr VectorCost kReduceBlock = {128.0 / 7, 64, kAssumedHead};
+constexpr VectorCost kReducePair = {128, 64, kAssumedHead};
 constexpr VectorCost kReduceRepeatSum = {128.0 / 7, 64.0 / 7, 20};
 constexpr VectorCost kReduceRepeatMax = {128.0 / 7, 64.0 / 7, 8};
 }  // namespace vector_cost

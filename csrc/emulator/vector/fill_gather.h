@@ -52,6 +52,38 @@ void run_brcb(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>&
     call.issue(vector_cost::kFill, lanes);
 }
 
+// Copy in counter mode: the mask counts the elements of every iteration, which may be more than 256
+// bytes (documented exception).
+template <typename T>
+void copy_counted(VectorCall& call, const Operand& to, const Operand& from, uint32_t repeats) {
+    constexpr uint32_t width = kIterationBytes / sizeof(T);
+    const auto count = static_cast<uint32_t>(call.state().mask[0]);
+    if (repeats == 0 || count == 0) {
+        return call.issue(vector_cost::kFill, Lanes::counted(0, width));
+    }
+    const auto regions = [&](const Operand& operand) {
+        std::vector<Region> all;
+        prefix_regions(operand, 0, repeats, count, all);
+        return all;
+    };
+    const auto end = [&](const Operand& operand) {
+        return operand.offset(repeats - 1, count - 1) + operand.size;
+    };
+    if (!to.same_place(from) && from.base < end(to) && to.base < end(from)) {
+        fail(call.site(), "Copy: dst overlaps src");
+    }
+    for (const Region& region : regions(from)) call.reads_bytes(from, region.offset, region);
+    for (const Region& region : regions(to)) call.writes_bytes(to, region.offset, region);
+    for (uint32_t r = 0; r < repeats; ++r) {
+        for (uint32_t lane = 0; lane < count; lane += to.per_block()) {
+            const uint32_t elements = std::min(to.per_block(), count - lane);
+            std::memmove(to.at(r, lane), from.at(r, lane), elements * sizeof(T));
+        }
+    }
+    call.issue(vector_cost::kFill,
+               Lanes::counted(uint64_t{repeats} * ((count + width - 1) / width) * width, width));
+}
+
 template <typename T>
 void run_copy(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src,
               const Form& form, const AscendC::CopyRepeatParams& p, Site site) {
@@ -59,14 +91,12 @@ void run_copy(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>&
     require_range("Copy", "dstRepeatSize", p.dstRepeatSize, 0, 4095, site);
     require_range("Copy", "srcRepeatSize", p.srcRepeatSize, 0, 4095, site);
     VectorCall call("Copy", site);
-    Lanes lanes = call.lanes(form, sizeof(T));
-    if (lanes.counted() && form.kind != Form::kCount) {
-        // In counter mode the mask counts the elements of every iteration (documented exception).
-        lanes = Lanes::bits(Lanes::first(call.state().mask[0]), lanes.width(),
-                            static_cast<uint32_t>(form.number));
-    }
+    const Lanes lanes = call.lanes(form, sizeof(T));
     const Operand from = call.operand(src, "src", p.srcStride, p.srcRepeatSize);
     const Operand to = call.operand(dst, "dst", p.dstStride, p.dstRepeatSize);
+    if (lanes.counted() && form.kind != Form::kCount) {
+        return copy_counted<T>(call, to, from, static_cast<uint32_t>(form.number));
+    }
     call.require_no_overlap(to, from, lanes);
     call.reads(from, lanes);
     call.writes(to, lanes);

@@ -29,23 +29,26 @@ void SetVectorMask(int32_t len) {
 }
 
 // FLOAT off: infinity and NaN stay what they are in half and bfloat16_t results (CTRL[48] = 1).
+// CAST off: an integer that Cast cannot represent loses its upper bits (CTRL[59] = 1).
 template <SaturationMode mode>
-void SetSaturationFlag(bool enableSat, Site site = Site::here()) {
-    if (mode != SaturationMode::FLOAT) {
-        emulator::fail(site, "SetSaturationFlag: the emulator models SaturationMode::FLOAT only");
+void SetSaturationFlag(bool enableSat) {
+    if (mode == SaturationMode::FLOAT) {
+        emulator::current_core().saturate = enableSat;
+    } else {
+        emulator::vector_state().cut_integers = !enableSat;
     }
-    emulator::current_core().saturate = enableSat;
 }
 template <SaturationMode mode>
 bool GetSaturationFlag() {
-    return mode == SaturationMode::FLOAT && emulator::current_core().saturate;
+    return mode == SaturationMode::FLOAT ? emulator::current_core().saturate
+                                         : !emulator::vector_state().cut_integers;
 }
 template <int8_t startBit, int8_t endBit>
 void SetCtrlSpr(int64_t value, Site site = Site::here()) {
     if (startBit != 48 || endBit != 48) {
         emulator::fail(site, "SetCtrlSpr: the emulator models CTRL[48] only");
     }
-    SetSaturationFlag<SaturationMode::FLOAT>(value == 0, site);
+    SetSaturationFlag<SaturationMode::FLOAT>(value == 0);
 }
 template <int8_t startBit, int8_t endBit>
 int64_t GetCtrlSpr(Site site = Site::here()) {

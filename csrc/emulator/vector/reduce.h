@@ -213,7 +213,7 @@ void run_reduce_all(const char* name, const AscendC::LocalTensor<T>& dst,
                   with_index ? ReduceOrder::ORDER_VALUE_INDEX : ReduceOrder::ORDER_ONLY_VALUE);
     // A second and third pass over the partial results, each behind a barrier of the vector pipe.
     const double passes = 2 * (kVectorLatency + vector_cost::kReduceRepeatSum.head);
-    call.issue(vector_cost::kReduceRepeatSum.cycles(lanes) + passes);
+    call.issue(vector_cost::kReduceRepeatSum, lanes, passes);
 }
 
 }  // namespace emulator

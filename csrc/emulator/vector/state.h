@@ -19,8 +19,10 @@ struct VectorState {
     bool counter_mode = false;                      // SetMaskCount / SetMaskNorm
     std::array<uint64_t, 2> mask = {~0ull, ~0ull};  // low, high; in counter mode mask[0] counts
     std::array<uint64_t, 2> compare_mask = {0, 0};  // CMPMASK
-    half deq_scale = half::from_bits(0x3c00);       // DEQSCALE of int32 -> half
-    float reduced_value = 0;  // of the last reduction, for GetReduceRepeat...Spr
+    uint32_t compare_mask_unwritten = 0;            // its bytes that were loaded from poison
+    bool cut_integers = false;                 // CTRL[59]: of what overflows, the low bits stay
+    half deq_scale = half::from_bits(0x3c00);  // DEQSCALE of int32 -> half
+    float reduced_value = 0;                   // of the last reduction, for GetReduceRepeat...Spr
     uint32_t reduced_index = 0;
     uint64_t pad_value = 0;  // of DataCopyPad
     bool pad_value_set = false;

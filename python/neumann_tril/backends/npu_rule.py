@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ..native.launches import Floating, Kernels
 from ..native.rule import RuleTensors, RuleWork, refusal
@@ -49,7 +50,7 @@ def tensors_of(call: RuleCall, outputs: RuleOutputs) -> RuleTensors:
     if bounds is not None:
         bounds = bounds.to(q.device, torch.int64).contiguous()
     final = outputs.final_state if call.output_final_state else None
-    found = outputs.chunk_states if call.output_chunk_states else None
+    found = _chunk_states(call, outputs)
     if turned:
         final, found = (None if x is None else x.mT.contiguous() for x in (final, found))
     if bounds is not None:
@@ -74,7 +75,16 @@ def turn_states(call: RuleCall, outputs: RuleOutputs, tensors: RuleTensors) -> N
     if call.state_v_first:
         for to, found in (
             (outputs.final_state, tensors.final_state),
-            (outputs.chunk_states, tensors.chunk_states),
+            (_chunk_states(call, outputs), tensors.chunk_states),
         ):
-            if found is not None:
+            if found is not None and to is not None:
                 to.copy_(found.mT)
+
+
+def _chunk_states(call: RuleCall, outputs: RuleOutputs) -> Tensor | None:
+    """(B, NT, HV, K, V), or with (V, K), of the memory for them."""
+    if not call.output_chunk_states:
+        return None
+    rows = (call.v if call.state_v_first else call.k).shape[3]
+    found: Tensor = outputs.chunk_states.unflatten(1, (-1, call.v.shape[2], rows))
+    return found

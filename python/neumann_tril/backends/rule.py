@@ -53,9 +53,10 @@ class RuleOutputs(NamedTuple):
     """The results of the operator; what was not asked for is empty, of shape (0,).
 
     o (B, T, HV, V) in q's dtype. All others are float32, float64 if an input is: final_state
-    (N, HV, K, V); chunk_states (B, NT, HV, K, V), the state before every chunk, NT = ceil(T / C)
-    or, packed, T // C + N with the chunks of all sequences one behind the other, zero behind the
-    last; states are (V, K) if ``state_v_first``. x (B, T, HV, C), w (B, T, HV, K) and
+    (N, HV, K, V); chunk_states (B, NT HV K, V), the state before every chunk, NT = ceil(T / C) or,
+    packed, T // C + N with the chunks of all sequences one behind the other, zero behind the last;
+    states are (V, K) if ``state_v_first``. (The compiler would make a graph of its own for an NT of
+    1; as a factor it is none.) x (B, T, HV, C), w (B, T, HV, K) and
     u (B, T, HV, V): row t of X = (I + A)^-1, of X (beta G k) and of X (beta v) of t's chunk. Rows
     of no sequence are zero.
     """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import torch
 from .. import emulator, testing
 from ..native import dense_chunks
 from ..plan import plan_for
-from .report import console, folder, json_file, plain_table, positive, write_json
+from ..sensitivity import Study, study
+from . import sensitivity
+from .report import console, folder, json_file, plain_table, positive, progress_bar, write_json
 
 HELP = "modelled time of the NPU kernel, by the emulator"
 
@@ -40,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trace", type=json_file, metavar="FILE", help="write the timeline for Perfetto to FILE"
     )
     parser.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="also the range of the time and of the ratio, were the assumed costs others",
+    )
+    parser.add_argument(
         "--out", type=folder, default=Path("out"), help="folder of the picture (out)"
     )
 
@@ -51,15 +59,20 @@ def run(options: argparse.Namespace) -> int:
     X = torch.empty_like(A)
     arch = emulator.architecture(options.soc)
     cores = emulator.CUBE_CORES[options.soc]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as recordings:
         trace = options.trace or Path(scratch) / "trace.json"
         trace.parent.mkdir(parents=True, exist_ok=True)
-        with emulator.options(arch, soc=options.soc, trace_path=str(trace)):
+        record = int(options.sensitivity)
+        with emulator.options(arch, soc=options.soc, trace_path=str(trace), record=record):
             report = emulator.inverse(
                 A, X, plan, dtype, dense_chunks(A, X), arch=arch, cube_cores=cores
             )
         events = json.loads(trace.read_text())["traceEvents"]
-    baseline = _baseline_us(A, options.soc, cores)
+        recorded = [recordings.enter_context(emulator.Recording(arch))] if record else []
+        baseline = _baseline_us(A, options.soc, cores, record)
+        if record and baseline is not None:
+            recorded.append(recordings.enter_context(emulator.Recording(arch)))
+        swept = _sweep(options.soc, *recorded) if record else None
     worst = testing.snr(X, testing.truth(A)).min().item()
     figures = _figures(report, baseline, worst)
 
@@ -69,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
     picture = _draw(events, options, figures["time_us"])
     if picture:
         console.print(f"Timeline of one core: {picture}", soft_wrap=True)
+    tornado = swept and _tell(swept, options)
     if options.trace:
         console.print(f"Trace for ui.perfetto.dev: {options.trace}", soft_wrap=True)
     write_json(
@@ -81,16 +95,40 @@ def run(options: argparse.Namespace) -> int:
             "matrices": options.matrices,
             "picture": picture and str(picture),
             **figures,
+            "sensitivity": swept and sensitivity.figures(swept),
+            "tornado": tornado and str(tornado),
         },
     )
     return 0
 
 
-def _baseline_us(A: torch.Tensor, soc: str, cores: int) -> float | None:
+def _sweep(
+    soc: str, kernel: emulator.Recording, baseline: emulator.Recording | None = None
+) -> Study:
+    with progress_bar() as progress:
+        return study(
+            kernel,
+            baseline,
+            emulator.costs(soc),
+            track=lambda tables: progress.track(tables, description="costs"),
+        )
+
+
+def _tell(swept: Study, options: argparse.Namespace) -> Path | None:
+    sensitivity.show(swept)
+    path = options.out / f"sensitivity_c{options.chunk}_{options.dtype}.png"
+    title = f"{options.matrices:,} matrices on {options.soc}: C = {options.chunk}, {options.dtype}"
+    picture = sensitivity.draw(swept, title, path)
+    if picture:
+        console.print(f"Tornado: {picture}", soft_wrap=True)
+    return picture
+
+
+def _baseline_us(A: torch.Tensor, soc: str, cores: int, record: int) -> float | None:
     """Modelled time of the published method, which exists for float16 on dav-2201."""
     if A.dtype != torch.float16 or emulator.architecture(soc) != 2201:
         return None
-    with emulator.options(2201, soc=soc):
+    with emulator.options(2201, soc=soc, record=record):
         return emulator.peer_baseline(A, cores)[1].time_us
 
 

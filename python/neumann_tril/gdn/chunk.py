@@ -13,7 +13,7 @@ from ..backends import RuleCall
 from ..context import own_context
 from ..ops import Explanation, explanation, plan_text
 from ..plan import Plan
-from .operator import chunk_rule, request_for
+from .operator import chunk_rule, request_for, unfold_chunk_states
 
 
 @own_context
@@ -97,12 +97,16 @@ def chunk_gated_delta_rule(
         )
     if cu_seqlens is None and cu_seqlens_cpu is not None:
         raise ValueError("cu_seqlens_cpu needs cu_seqlens")
-    tensors = {"q": q, "k": k, "v": v, "beta": beta, "g": g, "initial_state": initial_state}
-    tensors |= {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu}
-    tensors |= {"chunk_indices": chunk_indices, "A_log": A_log, "dt_bias": dt_bias}
-    for name, x in tensors.items():
-        if x is not None or name in ("q", "k", "v", "beta"):
-            check_tensor(name, x)
+    for name, x in (("q", q), ("k", k), ("v", v), ("beta", beta)):
+        check_tensor(name, x)
+    optional = (
+        *(("g", g), ("initial_state", initial_state), ("A_log", A_log), ("dt_bias", dt_bias)),
+        *(("cu_seqlens", cu_seqlens), ("cu_seqlens_cpu", cu_seqlens_cpu)),
+        ("chunk_indices", chunk_indices),
+    )
+    for name, given in optional:
+        if given is not None:
+            check_tensor(name, given)
     if use_gate_in_kernel:
         g = _gates(g, A_log, dt_bias)
     elif A_log is not None or dt_bias is not None:
@@ -114,7 +118,7 @@ def chunk_gated_delta_rule(
     if check and g is not None:
         _check_gates(g)
 
-    results = chunk_rule(
+    call = RuleCall(
         *(q, k, v, g, beta, initial_state),
         cu_seqlens if cu_seqlens_cpu is None else cu_seqlens_cpu,
         chunk_indices,
@@ -129,8 +133,11 @@ def chunk_gated_delta_rule(
         plan_text(plan),
         backend,
     )
+    results = chunk_rule(call)
     found = (results.o, results.final_state if output_final_state else None)
-    return (*found, results.chunk_states.detach()) if output_chunk_states else found
+    if not output_chunk_states:
+        return found
+    return *found, unfold_chunk_states(call, results.chunk_states.detach())
 
 
 def chunk_delta_rule(
@@ -193,7 +200,8 @@ def _gates(g: Tensor | None, A_log: Tensor | None, dt_bias: Tensor | None) -> Te
         raise ValueError("use_gate_in_kernel=True needs g and A_log")
     for name, x in (("A_log", A_log), ("dt_bias", dt_bias)):
         if x is not None and x.shape != g.shape[-1:]:
-            raise ValueError(f"{name} must have shape (HV,) = {g.shape[-1:]}, got {tuple(x.shape)}")
+            heads = g.shape[-1]
+            raise ValueError(f"{name} must have shape (HV,) = ({heads},), got {tuple(x.shape)}")
     g = _wide(g)
     return -_wide(A_log).exp() * softplus(g if dt_bias is None else g + _wide(dt_bias))
 

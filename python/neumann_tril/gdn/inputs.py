@@ -100,6 +100,11 @@ class Sizes(NamedTuple):
     dtype: torch.dtype
     """Of all arithmetic and of the states: float32, or float64 if an input is."""
 
+    def state_shape(self, v_first: bool) -> tuple[int, int, int, int]:
+        """(N, HV, K, V), or (N, HV, V, K)."""
+        sizes = (self.value_size, self.key_size) if v_first else (self.key_size, self.value_size)
+        return (self.sequences, self.value_heads, *sizes)
+
 
 def check_shapes(
     q: Tensor,
@@ -140,13 +145,13 @@ def check_shapes(
         sequences = cu_seqlens.shape[0] - 1
     elif chunk_indices is not None:
         raise ValueError("chunk_indices needs cu_seqlens")
-    if initial_state is not None:
-        sizes = (value_size, key_size) if state_v_first else (key_size, value_size)
-        axes = "(N, HV, V, K)" if state_v_first else "(N, HV, K, V)"
-        _shape("initial_state", initial_state, axes, (sequences, value_heads, *sizes))
     wide = torch.float64 in (x.dtype for x in (q, k, v, g, beta) if x is not None)
     dtype = torch.float64 if wide else torch.float32
-    return Sizes(batch, length, heads, key_size, value_heads, value_size, sequences, dtype)
+    sizes = Sizes(batch, length, heads, key_size, value_heads, value_size, sequences, dtype)
+    if initial_state is not None:
+        axes = "(N, HV, V, K)" if state_v_first else "(N, HV, K, V)"
+        _shape("initial_state", initial_state, axes, sizes.state_shape(state_v_first))
+    return sizes
 
 
 def check(
@@ -166,12 +171,27 @@ def check(
         TypeError, ValueError: an argument does not fit; the message names it.
     """
     sizes = check_shapes(q, k, v, g, beta, initial_state, cu_seqlens)
+    return fill(sizes, q, k, v, g, beta, scale, initial_state, cu_seqlens, dtype)
+
+
+def fill(
+    sizes: Sizes,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor | None,
+    beta: Tensor,
+    scale: float | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    dtype: torch.dtype | None = None,
+) -> Inputs:
+    """:func:`check`, but for the shapes and dtypes."""
     dtype = dtype or sizes.dtype
     if g is None:
         g = beta.new_zeros(()).expand(beta.shape)
     if initial_state is None:
-        shape = (sizes.sequences, sizes.value_heads, sizes.key_size, sizes.value_size)
-        initial_state = q.new_zeros(shape, dtype=dtype)
+        initial_state = q.new_zeros(sizes.state_shape(False), dtype=dtype)
     scale = sizes.key_size**-0.5 if scale is None else float(scale)
     q, k, v, g, beta, state = map(savable, (q, k, v, g, beta, initial_state))
     bounds = read_bounds(cu_seqlens, sizes.length)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backends import AroundInverse, Resolved, RuleCall, RuleOutputs, RuleRequest, resolve
+from ..backends import AroundInverse, RuleCall, RuleOutputs, RuleRequest, resolve
 from ..ops import Gradient, Operator, recording, savable, transformed
 from ..plan import Plan, check_chunk_size, is_fixed
-from .inputs import Sizes, check, check_shapes
+from .inputs import Sizes, check, check_shapes, fill
 from .packed import chunk_slots
 from .rule import Rule, Wanted
 
@@ -25,7 +25,10 @@ def _sizes(call: RuleCall) -> Sizes:
 
 def request_for(call: RuleCall) -> RuleRequest:
     """What the backends are asked for; raises for shapes and dtypes that do not fit."""
-    sizes = _sizes(call)
+    return _request(call, _sizes(call))
+
+
+def _request(call: RuleCall, sizes: Sizes) -> RuleRequest:
     device = call.q.device
     dtypes = tuple(None if x is None else x.dtype for x in call.tensors[1:6])
     return RuleRequest(
@@ -44,18 +47,14 @@ def request_for(call: RuleCall) -> RuleRequest:
     )
 
 
-def _served(call: RuleCall) -> Resolved:
-    return resolve(request_for(call), call.backend)
-
-
 def _allocate(call: RuleCall, sizes: Sizes) -> RuleOutputs:
     """Memory for the results."""
     batch, length, _, key_size, heads, value_size, sequences, dtype = sizes
     slots = chunk_slots(length, call.chunk_size, sequences if call.cu_seqlens is not None else None)
-    state = (value_size, key_size) if call.state_v_first else (key_size, value_size)
+    state = sizes.state_shape(call.state_v_first)
     shapes = (
-        ((sequences, heads, *state), call.output_final_state),
-        ((batch, slots, heads, *state), call.output_chunk_states),
+        (state, call.output_final_state),
+        ((batch, slots * heads * state[2], state[3]), call.output_chunk_states),
         ((batch, length, heads, call.chunk_size), call.output_x),
         ((batch, length, heads, key_size), call.output_wu),
         ((batch, length, heads, value_size), call.output_wu),
@@ -72,11 +71,12 @@ def _allocate(call: RuleCall, sizes: Sizes) -> RuleOutputs:
 
 def _kernel(*arguments: Any) -> Results:
     call = RuleCall(*arguments)
-    served = _served(call)
+    sizes = _sizes(call)
+    served = resolve(_request(call, sizes), call.backend)
     # No kernel returns W and U.
     if isinstance(served.work, AroundInverse) or not call.q.numel() or call.output_wu:
-        return _composite(*arguments)
-    outputs = _allocate(call, _sizes(call))
+        return _compose(call, sizes)
+    outputs = _allocate(call, sizes)
     served.backend.run_rule(call, outputs, served.work)  # type: ignore[attr-defined]
     return outputs
 
@@ -93,18 +93,23 @@ def _plan(text: str) -> str | Plan:
 def _composite(*arguments: Any) -> Results:
     """The operator in differentiable operations."""
     call = RuleCall(*arguments)
+    return _compose(call, _sizes(call))
+
+
+def _compose(call: RuleCall, sizes: Sizes) -> Results:
     q, k, v, g, beta, state, cu_seqlens, _ = call.tensors
     turn = call.state_v_first
     state = state.mT if turn and state is not None else state
-    inputs = check(q, k, v, g, beta, call.scale, state, cu_seqlens)
+    inputs = fill(sizes, q, k, v, g, beta, call.scale, state, cu_seqlens)
     wanted = Wanted(call.output_chunk_states, call.output_x, call.output_wu)
     normalize, plan = call.use_qk_l2norm_in_kernel, _plan(call.plan)
     rule = Rule(call.scale, normalize, call.chunk_size, plan, call.backend)
     o, final, states, *rows = rule(inputs, wanted)
-    asked = [final if call.output_final_state else None, states]
+    kept = final if call.output_final_state else None
     if turn:
-        asked = [None if x is None else x.mT.contiguous() for x in asked]
-    found = (final.new_empty(0) if x is None else x for x in (*asked, *rows))
+        kept, states = (None if x is None else x.mT.contiguous() for x in (kept, states))
+    states = None if states is None else states.flatten(1, 3)
+    found = (final.new_empty(0) if x is None else x for x in (kept, states, *rows))
     return o.to(q.dtype), *found
 
 
@@ -130,6 +135,8 @@ def _backward_kernel(
     plan: str,
 ) -> Results:
     inputs = check(q, k, v, g, beta, scale, None, cu_seqlens)
+    rows = (v if state_v_first else q).shape[3]
+    chunk_states = chunk_states.unflatten(1, (-1, v.shape[2], rows))
     if state_v_first:
         chunk_states, dstate = chunk_states.mT, None if dstate is None else dstate.mT
     if inputs.empty:
@@ -160,15 +167,17 @@ def _backward_fake(
     do: Tensor | None,
     dstate: Tensor | None,
     needed: list[bool],
+    scale: float,
+    use_qk_l2norm_in_kernel: bool,
+    state_v_first: bool,
     *_: Any,
 ) -> Results:
-    batch, state = chunk_states.shape[0], chunk_states.shape[2:]
-    sequences = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    state = check_shapes(q, k, v, g, beta, None, cu_seqlens).state_shape(state_v_first)
     made = [
         torch.empty(y.shape, dtype=y.dtype, device=y.device) if need else x.new_empty(0)
         for y, need in zip((q, k, v, beta if g is None else g, beta), needed[:5], strict=True)
     ]
-    return *made, x.new_empty((sequences, *state) if needed[5] else (0,))
+    return *made, x.new_empty(state if needed[5] else (0,))
 
 
 BACKWARD = Operator(
@@ -242,7 +251,14 @@ def _derive(
 _HEADS = (2, 2, 2, 2, 2, 1)
 """Where the heads are in q, k, v, g, beta, initial_state."""
 _HEADS_OUT = (2, 1, 2, 2, 2, 2)
-"""And in the results."""
+"""And in the results, the chunk states as (B, NT, HV, K, V)."""
+
+
+def unfold_chunk_states(call: RuleCall, chunk_states: Tensor) -> Tensor:
+    """(B, NT HV K, V) to (B, NT, HV, K, V)."""
+    rows = (call.v if call.state_v_first else call.q).shape[3]
+    found: Tensor = chunk_states.unflatten(1, (-1, call.v.shape[2], rows))
+    return found
 
 
 def _vmap(
@@ -252,19 +268,22 @@ def _vmap(
     count = info.batch_size
     if in_dims[6] is not None or in_dims[7] is not None:
         raise NotImplementedError("vmap of the chunk rule does not map over cu_seqlens")
-    results = RULE(
-        *(
-            None if x is None else _into_heads(x, dim, axis, count)
-            for x, dim, axis in zip(arguments[:6], in_dims[:6], _HEADS, strict=True)
-        ),
-        *arguments[6:],
-    )
-    dims = tuple(axis if x.dim() > 1 else None for x, axis in zip(results, _HEADS_OUT, strict=True))
-    found = (
+    tensors: list[Any] = [
+        None if x is None else _into_heads(x, dim, axis, count)
+        for x, dim, axis in zip(arguments[:6], in_dims[:6], _HEADS, strict=True)
+    ]
+    call = RuleCall(*tensors, *arguments[6:])
+    results = RuleOutputs(*RULE(*call))
+    if call.output_chunk_states:
+        results = results._replace(chunk_states=unfold_chunk_states(call, results.chunk_states))
+    dims = [axis if x.dim() > 1 else None for x, axis in zip(results, _HEADS_OUT, strict=True)]
+    o, final_state, states, *rows = (
         x if dim is None else x.unflatten(dim, (count, -1))
         for x, dim in zip(results, dims, strict=True)
     )
-    return tuple(found), dims
+    if dims[2] is not None:
+        states, dims[2] = states.movedim(2, 0).flatten(2, 4), 0
+    return (o, final_state, states, *rows), tuple(dims)
 
 
 def _into_heads(x: Tensor, dim: int | None, heads: int, count: int) -> Tensor:
@@ -287,16 +306,17 @@ RULE = Operator(
 )
 
 
-def chunk_rule(*arguments: Any) -> RuleOutputs:
+def chunk_rule(call: RuleCall) -> RuleOutputs:
     """What the operator returns, differentiable in o and the final states.
 
     Where the rule is made of torch's products, autograd records these: cheaper than to form them
     again, from what the operator saves.
     """
-    call = RuleCall(*arguments)
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in call.tensors):
         hidden = torch.compiler.is_compiling() or call.q.is_meta
-        if not hidden and isinstance(_served(call).work, AroundInverse):
-            return RuleOutputs(*_composite(*arguments))
+        if not hidden:
+            sizes = _sizes(call)
+            if isinstance(resolve(_request(call, sizes), call.backend).work, AroundInverse):
+                return RuleOutputs(*_compose(call, sizes))
         call = call._replace(output_chunk_states=True, output_x=True)
     return RuleOutputs(*RULE(*call))

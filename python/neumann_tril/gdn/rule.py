@@ -57,7 +57,7 @@ class Results(NamedTuple):
 
 class _Segment(NamedTuple):
     """Several chunks: of each, the output (B HV, C, V) and the state (B HV, K, V) that it finds;
-    the state after the last; X, W, U (n, B, HV, C, C or K or V)."""
+    the state after the last; X, -W (n, B, H, G, C, C or K) and U (n, B, HV, C, V)."""
 
     outputs: list[Tensor]
     states: list[Tensor]
@@ -151,9 +151,9 @@ class Rule:
             if wanted.chunk_states:
                 states += (x.unflatten(0, (batch, heads)) for x in segment.states)
             if wanted.x:
-                rows[0].append(pad(_rows(segment.X), (0, self.chunk_size - size)))
+                rows[0].append(pad(_rows(segment.X.flatten(2, 3)), (0, self.chunk_size - size)))
             if wanted.wu:
-                rows[1].append(-_rows(segment.minus_W))
+                rows[1].append(-_rows(segment.minus_W.flatten(2, 3)))
                 rows[2].append(_rows(segment.U))
         return Results(
             _joined(outputs, length),
@@ -229,7 +229,7 @@ class Rule:
             written = u + known
             state = torch.baddbmm(kept * state, writer, written)
             outputs.append(torch.baddbmm(read, attend, written))
-        return _Segment(outputs, states, state, X.flatten(2, 3), minus_W.flatten(2, 3), U)
+        return _Segment(outputs, states, state, X, minus_W, U)
 
     # --- gradients -------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ in capitals and ``rest`` what rounding left over, rounded:
     Q = T(q_i fl(exp(c_i) scale)),  K = T(-k_i exp(c_i)),  G = T(exp(c_63)),  G' = rest
     F = T(k_i exp(fl(c_63 - c_i))),  F' = rest
 
-and, from chunk to chunk, with the state S + S' (where K is above 128, K S and Q S are added to a sum
-128 columns at a time, each rounding it):
+and, from chunk to chunk, with the state S + S' (where K is above 128, K S and Q S are added to a
+sum 128 columns at a time, each rounding it):
 
     e = fl(T(v) + K S),          E = T(e),  E' = rest
     d = fl(fl(Y E) + Y' E),      D = T(d),  D' = T(fl(fl(d - D) + Y E'))

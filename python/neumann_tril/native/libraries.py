@@ -47,6 +47,10 @@ _EMULATOR: Functions = {
     **_NPU,
     "emulator_set_option": (_INT, (_TEXT, _TEXT)),
     "emulator_error": (_TEXT, ()),
+    "emulator_costs_json": (_TEXT, (_TEXT,)),
+    "emulator_recording_open": (_INT, ()),
+    "emulator_recording_time_ns": (ctypes.c_double, (_INT, _TEXT)),
+    "emulator_recording_close": (None, (_INT,)),
     "emulator_register_memory": (None, (_ADDRESS, ctypes.c_uint64, _INT, _INT)),
     "emulator_unregister_memory": (None, (_ADDRESS,)),
     "emulator_clear_report": (None, ()),
@@ -55,10 +59,6 @@ _EMULATOR: Functions = {
     "emulator_report_sync_sites": (_TEXT, ()),
     "emulator_report_time_ns": (ctypes.c_double, ()),
 }
-_PEER_BASELINE: Functions = {
-    "peer_baseline": (_INT, (_ADDRESS, _ADDRESS, _ADDRESS, _INT, _INT, _INT, _ADDRESS))
-}
-"""Only in the emulator's library of dav-2201."""
 
 
 class NativeLibraryError(BackendError):
@@ -100,8 +100,7 @@ def library() -> ctypes.CDLL:
 def emulator_library(arch: int) -> ctypes.CDLL:
     """The NPU kernels of an architecture, 2201 or 3510, with the emulator."""
     path = FOLDER / f"libneumann_tril_emulator_{arch}.so"
-    functions = {**_EMULATOR, **_PEER_BASELINE} if arch == 2201 else _EMULATOR
-    return _load(path, functions, "the emulator's library", "build with NT_BUILD_EMULATOR")
+    return _load(path, _EMULATOR, "the emulator's library", "build with NT_BUILD_EMULATOR")
 
 
 def npu_library_path(arch: str) -> Path:

@@ -6,7 +6,7 @@ The way through it, and through autograd's part in Python, takes longer than a s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -34,36 +34,68 @@ def call(
     if _has_tangent(arguments):
         return _derivable(operator, composite)(*arguments)
     if torch.compiler.is_compiling():
+        if _is_traced_derivative():
+            return _outside_graphs(operator, composite, arguments)
         return operator(*arguments)
     if _is_plain(arguments):
         return kernel(*arguments)
-    if _top_transform() in _DERIVATIVES:
+    if _is_derived(arguments):
         return _derivable(operator, composite)(*arguments)
     return operator(*arguments)
 
 
 def transformed() -> bool:
     """Whether a transform of ``torch.func`` is under way."""
-    return _top_transform() is not None
+    return bool(_transforms())
 
 
 @contextmanager
 def recording() -> Iterator[None]:
     """Autograd takes part, also in a kernel, where the dispatcher has left it behind."""
     keys = torch._C.DispatchKey
-    with ExitStack() as stack:
-        for key in (keys.AutogradCPU, keys.AutogradPrivateUse1, keys.ADInplaceOrView):
-            stack.enter_context(torch._C._SetExcludeDispatchKeyGuard(key, False))
-        stack.enter_context(torch.enable_grad())
+    included = torch._C._dispatch_tls_local_include_set().add(keys.ADInplaceOrView)
+    excluded = torch._C._dispatch_tls_local_exclude_set()
+    for key in (keys.AutogradCPU, keys.AutogradPrivateUse1, keys.ADInplaceOrView):
+        excluded = excluded.remove(key)
+    with torch._C._ForceDispatchKeyGuard(included, excluded), torch.enable_grad():
         yield
 
 
 _DERIVATIVES = (torch._C._functorch.TransformType.Grad, torch._C._functorch.TransformType.Jvp)
 
 
-def _top_transform() -> Any:
-    top = torch._C._functorch.peek_interpreter_stack()
-    return None if top is None else top.key()
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _outside_graphs(operator: Any, composite: Any, arguments: tuple[Any, ...]) -> Any:
+    """Derivatives of torch.func, which the compiler leaves to eager mode."""
+    return _derivable(operator, composite)(*arguments)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _is_traced_derivative() -> bool:
+    """For the compiler, which cannot ask itself."""
+    return any(kind in _DERIVATIVES for kind in _transforms())
+
+
+def _is_derived(arguments: tuple[Any, ...]) -> bool:
+    """Whether a transform takes a derivative in one of them."""
+    if not any(kind in _DERIVATIVES for kind in _transforms()):
+        return False
+    return any(_is_tracked(x) for x in arguments if isinstance(x, Tensor))
+
+
+def _is_tracked(x: Tensor) -> bool:
+    """By a transform at any level; below the last wrapper it is autograd that does so."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):
+        if x.requires_grad or _has_tangent((x,)):
+            return True
+        x = torch._C._functorch.get_unwrapped(x)
+    return False
+
+
+def _transforms() -> list[Any]:
+    """Kinds of the transforms of ``torch.func`` that are under way."""
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    return [interpreter.key() for interpreter in stack]
 
 
 def _derivable(operator: Any, composite: Callable[..., Any] | None) -> Callable[..., Any]:

@@ -10,13 +10,21 @@ from torch import Tensor
 from ..arguments import check_tensor
 from ..backends import Request, resolve
 from ..context import own_context
-from ..layout import Problem, check_layout, gather_chunks, join_chunks, time_view
+from ..layout import (
+    Problem,
+    check_layout,
+    from_time_view,
+    gather_chunks,
+    join_chunks,
+    time_view,
+)
 from ..plan import Plan, check_chunk_size
 from .operator import Gradient, Operator
 from .tensors import (
     allocate,
     fold_into_heads,
     input_gradient,
+    output_tangent,
     save,
     table_of,
     unfold_heads,
@@ -91,6 +99,33 @@ def _inverse_vmap(info: Any, in_dims: tuple[Any, ...], A: Tensor, *rest: Any) ->
     return INVERSE(A.movedim(in_dims[0], 0), *rest), 0
 
 
+class _Inverse(torch.autograd.Function):
+    """The inverse with all its derivatives, of any order and under any transform."""
+
+    @staticmethod
+    def forward(A: Tensor, *options: Any) -> Tensor:
+        X: Tensor = INVERSE(A.detach(), *options)  # without the tangent that led here
+        return X
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        save(ctx, inputs, output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return _differentiate(ctx, grad)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        (X,) = ctx.saved_tensors
+        return output_tangent(X, tangent).to(X.dtype)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], A: Tensor, *options: Any) -> tuple[Tensor, int]:
+        return _Inverse.apply(A.movedim(in_dims[0], 0), *options), 0
+
+
 INVERSE = Operator(
     "inverse(Tensor A, str plan, ScalarType? output_dtype, ScalarType? compute_dtype, "
     "str? backend) -> Tensor",
@@ -98,6 +133,7 @@ INVERSE = Operator(
     _inverse_fake,
     DENSE_GRADIENT,
     _inverse_vmap,
+    _Inverse.apply,
 )
 
 
@@ -137,7 +173,7 @@ INVERSE_OUT = Operator(
 # --- solve_tril --------------------------------------------------------------------------------
 
 
-def _solve_tril_backward_kernel(
+def _solve_tril_backward(
     X: Tensor,
     grad: Tensor,
     cu_seqlens: Tensor | None,
@@ -145,29 +181,22 @@ def _solve_tril_backward_kernel(
     dtype: torch.dtype,
     layout: str,
 ) -> Tensor:
+    if not X.numel():
+        return torch.zeros_like(X, dtype=dtype)
     x, g = time_view(X, layout), time_view(grad, layout)
-    dA = torch.empty(X.shape, dtype=dtype, device=X.device)
-    if X.numel():
-        table = table_of(x, cu_seqlens, chunk_indices)
-        chunks = input_gradient(gather_chunks(x, table), gather_chunks(g, table))
-        time_view(dA, layout).copy_(join_chunks(chunks, table, x.shape[1]))
-    return dA
-
-
-def _no_second_derivative(ctx: Any, grad: Tensor) -> None:
-    raise NotImplementedError(
-        "solve_tril has no second derivative; inverse, on (..., C, C) matrices, has one"
-    )
+    table = table_of(x, cu_seqlens, chunk_indices)
+    chunks = input_gradient(gather_chunks(x, table), gather_chunks(g, table))
+    return from_time_view(join_chunks(chunks, table, x.shape[1]), layout).to(dtype).contiguous()
 
 
 SOLVE_TRIL_BACKWARD = Operator(
     "solve_tril_backward(Tensor X, Tensor grad, Tensor? cu_seqlens, Tensor? chunk_indices, "
     "ScalarType dtype, str layout) -> Tensor",
-    _solve_tril_backward_kernel,
+    _solve_tril_backward,
     lambda X, grad, cu_seqlens, chunk_indices, dtype, layout: torch.empty(
         X.shape, dtype=dtype, device=X.device
     ),
-    Gradient(None, _no_second_derivative),
+    composite=_solve_tril_backward,
 )
 
 
@@ -181,7 +210,9 @@ def time_gradient(layout_at: int) -> Gradient:
 
     def differentiate(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         X, cu_seqlens, chunk_indices = ctx.saved_tensors
-        dA = SOLVE_TRIL_BACKWARD(X, grad, cu_seqlens, chunk_indices, ctx.dtype, ctx.layout)
+        # With a graph of its own if the derivative is to be differentiated.
+        way = _solve_tril_backward if torch.is_grad_enabled() else SOLVE_TRIL_BACKWARD
+        dA = way(X, grad, cu_seqlens, chunk_indices, ctx.dtype, ctx.layout)
         return dA, *ctx.rest
 
     return Gradient(save_packing, differentiate)
@@ -208,6 +239,22 @@ def _solve_tril_kernel(
     return X
 
 
+def _solve_tril_composite(
+    A: Tensor,
+    cu_seqlens: Tensor | None,
+    chunk_indices: Tensor | None,
+    output_dtype: torch.dtype | None,
+    layout: str,
+    *options: Any,
+) -> Tensor:
+    check_layout(A, layout, cu_seqlens, chunk_indices)
+    view = time_view(A, layout)
+    table = table_of(view, cu_seqlens, chunk_indices)
+    plan, compute_dtype, backend = options
+    chunks = INVERSE(gather_chunks(view, table), plan, output_dtype, compute_dtype, backend)
+    return from_time_view(join_chunks(chunks, table, view.shape[1]), layout).contiguous()
+
+
 def _solve_tril_fake(A, cu_seqlens, chunk_indices, output_dtype, layout, *_):  # type: ignore[no-untyped-def]
     check_layout(A, layout, cu_seqlens, chunk_indices)
     check_chunk_size(A.shape[-1])
@@ -229,6 +276,7 @@ SOLVE_TRIL = Operator(
     _solve_tril_fake,
     time_gradient(layout_at=4),
     _solve_tril_vmap,
+    _solve_tril_composite,
 )
 
 

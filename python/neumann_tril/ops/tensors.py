@@ -32,6 +32,13 @@ def input_gradient(X: Tensor, grad: Tensor) -> Tensor:
     return -torch.tril(transposed @ grad.to(dtype) @ transposed, -1)
 
 
+def output_tangent(X: Tensor, tangent: Tensor) -> Tensor:
+    """``dX = -X tril(dA, -1) X``, at least in float32; X and dA are (..., C, C)."""
+    dtype = torch.promote_types(torch.promote_types(X.dtype, tangent.dtype), torch.float32)
+    wide = X.to(dtype)
+    return -(wide @ torch.tril(tangent.to(dtype), -1) @ wide)
+
+
 def savable(x: Tensor) -> Tensor:
     """Outside inference_mode, a copy of what was made in it, which autograd refuses to keep."""
     # The compiler cannot ask, and keeps tensors of graphs of its own.

@@ -134,11 +134,47 @@ static void saturation() {
     }
 }
 
+// F322F16 and F322BF16 of infinity and NaN, as one of two documents has it and as the other.
+template <typename T>
+static void disputed_saturation(QuantMode_t quant, float largest, bool disputed) {
+    const uint32_t n = 16;
+    std::vector<half> rows = filled<half>(n * n, 0), identity = filled<half>(n * n, 0);
+    for (uint32_t i = 0; i < n; ++i) identity[i * n + i] = 1;
+    rows[0] = -INFINITY;  // the rest of its row is NaN: zero times infinity
+    Global<half> a(rows), b(identity);
+    for (const bool saturates : {false, true}) {
+        Global<T> c(filled<T>(n * n, 1), false);
+        emulator::Options options;
+        options.fixpipe_saturates = saturates;
+        EXPECT("", run_kernel(
+                       [&] {
+                           AscendC::SetCtrlSpr<48, 48>(1);
+                           load_operands(a.tensor(), b.tensor(), n, n, n);
+                           const auto co = at<float>(TPosition::CO1, 0, n * n);
+                           Mmad(co, at<half>(TPosition::A2, 0, n * n),
+                                at<half>(TPosition::B2, 0, n * n),
+                                MmadParams(n, n, n, 0, false, true));
+                           sync<HardEvent::M_FIX>();
+                           Fixpipe(c.tensor(), co,
+                                   FixpipeParamsV220(n, n, n, n, false, quant, 0, 1, 0, 0, 0));
+                       },
+                       {1, 0}, 1, options));
+        if (saturates && disputed) {
+            CHECK(float(c.values()[0]) == -largest && float(c.values()[1]) == 0.0f);
+        } else {
+            CHECK(float(c.values()[0]) == -INFINITY && std::isnan(float(c.values()[1])));
+        }
+        CHECK(float(c.values()[n]) == 0.0f);
+    }
+}
+
 int main() {
     products();
     accumulation_and_bias();
     gemv();
     perturbation();
     saturation();
+    disputed_saturation<half>(QuantMode_t::F322F16, 65504.0f, __NPU_ARCH__ == 2201);
+    disputed_saturation<bfloat16_t>(QuantMode_t::F322BF16, std::ldexp(255.0f, 120), true);
     return finish("products");
 }

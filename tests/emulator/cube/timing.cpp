@@ -85,6 +85,50 @@ void bandwidth() {
     CHECK(read(1) > one);
 }
 
+// Fixpipe waits for the store before it: in global memory on dav-2201, anywhere on dav-3510.
+// DataCopy does not.
+void fixpipe_barriers() {
+    static Global<half> out(std::vector<half>(N * N));
+    const auto sums = at<float>(TPosition::CO1, 0, N * N);
+    const auto time = [&](uint32_t count, const std::function<void()>& store) {
+        emulator::Options options;
+        options.checks = false;
+        const auto report = run_kernel(
+            [&] {
+                for (uint32_t i = 0; i < count; ++i) store();
+            },
+            {1, 0}, 1, options);
+        EXPECT("", report);
+        return report.timing.total_ns;
+    };
+    const auto second = [&](const std::function<void()>& store) {
+        return time(2, store) - time(1, store);
+    };
+    const auto& costs = soc().costs;
+    // 16 x 16 elements, so that the bytes take less time than the gap.
+    const double busy = ns(costs.fixpipe_gap + 256 / costs.fixpipe_b16);
+    const double store = std::max(busy, ns(costs.gm_gap + 16 * costs.gm_run_cycles));
+    const double to_l1 = second([&] {
+        FixpipeParamsV220 params(16, 16, 16, N, false);
+        params.quantPre = QuantMode_t::F322F16;
+        Fixpipe<half, float, CFG_NZ>(l1(0), sums, params);
+    });
+    CHECK(std::fabs(to_l1 - busy - (__NPU_ARCH__ == 3510 ? ns(costs.fixpipe_latency) : 0)) < 1e-3);
+    const double by_fixpipe = second([&] {
+        FixpipeParamsV220 params(16, 16, 16, N, false);
+        params.quantPre = QuantMode_t::F322F16;
+        Fixpipe(out.tensor(), sums, params);
+    });
+    const double latency = ns(costs.fixpipe_latency + costs.gm_write_latency);
+    CHECK(std::fabs(by_fixpipe - store - latency) < 1e-3);
+    const double by_copy = second([&] {
+        SetFixpipeNz2ndFlag(1, 0, 1);
+        DataCopy(out.tensor(), sums,
+                 DataCopyCO12DstParams(16, 16, N, 16, QuantMode_t::F322F16, 0, false, true));
+    });
+    CHECK(std::fabs(by_copy - store) < 1e-3);
+}
+
 void trace() {
     const std::string path = "/tmp/neumann_tril_emulator_trace.json";
     emulator::Options options;
@@ -100,6 +144,45 @@ void trace() {
     std::remove(path.c_str());
     options.trace_path = "/nonexistent/trace.json";
     EXPECT("cannot write the trace", run_kernel([] { copy_in(0, 0); }, {1, 0}, 1, options));
+}
+
+// Costs by name: of the launches that follow, and of one that was recorded.
+void costs_by_name() {
+    const auto launch = [] {
+        emulator_clear_report();
+        emulator::launch_body("copy", __NPU_ARCH__, 1, {1, 0}, [] { copy_in(0, 0); });
+        return emulator_report_time_ns();
+    };
+    emulator::set_options({});
+    const double latency = soc().costs.gm_read_latency;
+    const std::string doubled = "gm_read_latency=" + std::to_string(2 * latency);
+    CHECK(emulator_recording_open() == -1);
+    CHECK(emulator_set_option("record", "1") == 0);
+    const double base = launch();
+    const int recording = emulator_recording_open();
+    CHECK(recording > 0);
+    CHECK(emulator_recording_time_ns(recording, "") == base);
+    const double slower = emulator_recording_time_ns(recording, doubled.c_str());
+    CHECK(std::fabs(slower - base - ns(latency)) < 1e-3);
+    CHECK(emulator_set_option("costs", doubled.c_str()) == 0);
+    CHECK(launch() == slower);
+    for (const char* wrong : {"gm_read_latncy=1", "gm_gap=0", "gm_gap=-1", "gm_gap=inf", "gm_gap=x",
+                              "gm_gap=", "gm_gap"}) {
+        CHECK(emulator_set_option("costs", wrong) == -1);
+        CHECK(emulator_recording_time_ns(recording, wrong) == -1);
+    }
+    CHECK(emulator_set_option("costs", "gm_read_latncy=1") == -1);
+    CHECK(std::string(emulator_error()).find("unknown cost \"gm_read_latncy\"; known: cube_k_b8") !=
+          std::string::npos);
+    CHECK(emulator_set_option("costs", "") == 0);
+    CHECK(launch() == base);
+    emulator_recording_close(recording);
+    CHECK(emulator_recording_time_ns(recording, "") == -1);
+    CHECK(
+        std::string(emulator_costs_json("")).find("{\"name\": \"gm_run_cycles\", \"value\": 1, ") !=
+        std::string::npos);
+    CHECK(std::string(emulator_costs_json("none")) == "[]");
+    emulator::set_options({});
 }
 
 // The C interface: options by name, results of the last launch.
@@ -133,6 +216,8 @@ int main() {
     products();
     overlap();
     bandwidth();
+    fixpipe_barriers();
+    costs_by_name();
     trace();
     c_interface();
     return finish("timing");

@@ -235,6 +235,26 @@ static void saturation() {
     CHECK(nan[0].bits == 0);
 }
 
+static void integers_of_another_width() {
+    const auto source = filled<int32_t>(64, -55);
+    const auto wide = apply<int64_t>(
+        filled<int64_t>(64, 0), [](auto d, auto s) { Cast(d, s, RoundMode::CAST_NONE, 64); },
+        source);
+    CHECK_ALL(64, wide[i] == -55);
+    const auto cast = [](bool saturates, int32_t value) {
+        return apply<int16_t>(
+            filled<int16_t>(64, 0),
+            [=](auto d, auto s) {
+                SetSaturationFlag<SaturationMode::CAST>(saturates);
+                Cast(d, s, RoundMode::CAST_NONE, 64);
+            },
+            filled<int32_t>(64, value))[0];
+    };
+    CHECK(cast(true, 70000) == 32767 && cast(true, -70000) == -32768 && cast(true, 7) == 7);
+    CHECK(cast(false, 70000) == 70000 - 65536 && cast(false, -40000) == 65536 - 40000);
+    CHECK(cast(false, -7) == -7);
+}
+
 static void compare_and_select() {
     const auto a = random_values<float>(128, -1, 1, 13), b = random_values<float>(128, -1, 1, 14);
     const auto bits = apply<uint8_t>(
@@ -323,6 +343,22 @@ static void mask_register_of_comparisons() {
     CHECK_ALL(128, z[i] == std::max(a[i % 64], b[i % 64]));
 }
 
+// CMPMASK may be loaded from 16 bytes of which only some are written, and those may be used.
+static void partly_written_mask_register() {
+    const auto kernel = [](uint64_t used) {
+        const LocalTensor<float> x(TPosition::VECCALC, 0, 64), y(TPosition::VECCALC, 256, 64);
+        const LocalTensor<uint32_t> bits(TPosition::VECCALC, 1024, 8);
+        Duplicate(x, 1.0f, 64);
+        Duplicate(y, 2.0f, 64);
+        Duplicate(bits, 0xffu, 1);
+        SetCmpMask(bits);
+        SetVectorMask<float>(static_cast<int32_t>(used));
+        Select<float, SELMODE::VSEL_CMPMASK_SPR>(x, x, y, 1, {1, 1, 1, 8, 8, 8});
+    };
+    CHECK(run([&] { kernel(32); }) == "");
+    EXPECT_ERROR("uses byte 4 of CMPMASK", { kernel(64); });
+}
+
 static void rectified_multiply_add() {
     const auto x = random_values<half>(128, -2, 2, 3), y = random_values<half>(128, -2, 2, 4);
     const auto c = random_values<half>(128, -2, 2, 5);
@@ -356,12 +392,14 @@ static void rectified_multiply_add() {
 
 int main() {
     mask_register_of_comparisons();
+    partly_written_mask_register();
     rectified_multiply_add();
     arithmetic();
     unary_and_scalar();
     multiply_add();
     casts();
     saturation();
+    integers_of_another_width();
     compare_and_select();
     mask_registers();
     return finish("elementwise");

@@ -37,6 +37,28 @@ static void fills() {
                                 : -1));
 }
 
+// In counter mode the mask counts the elements of each iteration, here more than 256 bytes.
+static void counted_copies() {
+    const auto z = apply<float>(
+        filled<float>(384, -1),
+        [](auto d, auto s) {
+            SetMaskCount();
+            SetVectorMask<float, MaskMode::COUNTER>(100);
+            Copy<float, false>(d, s, MASK_PLACEHOLDER, 3, {1, 1, 16, 0});
+            SetMaskNorm();
+            ResetMask();
+        },
+        counting<float>(100));
+    CHECK_ALL(384, z[i] == (i % 128 < 100 ? static_cast<float>(i % 128) : -1));
+    EXPECT_ERROR("dst overlaps src", {
+        const LocalTensor<float> x(TPosition::VECCALC, 0, 512);
+        Duplicate(x, 1.0f, 512);
+        SetMaskCount();
+        SetVectorMask<float, MaskMode::COUNTER>(100);
+        Copy<float, false>(x[64], x, MASK_PLACEHOLDER, 2, {1, 1, 16, 16});
+    });
+}
+
 static void gathers() {
     std::vector<uint32_t> offsets(128);
     for (size_t i = 0; i < 128; ++i) offsets[i] = static_cast<uint32_t>((i * 37 % 100) * 4);
@@ -156,6 +178,7 @@ static void padded_copies() {
 
 int main() {
     fills();
+    counted_copies();
     gathers();
     transposes();
     padded_copies();

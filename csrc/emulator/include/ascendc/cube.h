@@ -395,6 +395,7 @@ inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams&
         call.dst_stride = uint64_t{p.dstStride} * element_size;
     }
     if (state.has_quant_vector) call.quant_vector = &state.quant_vector;
+    call.bare = true;
     return call;
 }
 template <typename T, typename U>

@@ -40,7 +40,7 @@ class LocalTensor {
         emulator::Instruction get(PIPE_S, "GetValue", site);
         const emulator::View view = emulator::view_of(operand(), 0, "tensor", site);
         get.reads(view, {uint64_t{index} * sizeof(T), sizeof(T)});
-        get.issue(get.core().machine.soc().costs.scalar_memory, 0);
+        get.issue({&emulator::Costs::scalar_memory});
         T value;
         __builtin_memcpy(&value, view.data(uint64_t{index} * sizeof(T)), sizeof(T));
         return value;
@@ -50,7 +50,7 @@ class LocalTensor {
         emulator::Instruction set(PIPE_S, "SetValue", site);
         const emulator::View view = emulator::view_of(operand(), 0, "tensor", site);
         set.writes(view, {uint64_t{index} * sizeof(T), sizeof(T)});
-        set.issue(set.core().machine.soc().costs.scalar_memory, 0);
+        set.issue({&emulator::Costs::scalar_memory});
         const T converted = static_cast<T>(value);
         __builtin_memcpy(view.data(uint64_t{index} * sizeof(T)), &converted, sizeof(T));
     }
@@ -124,7 +124,7 @@ class GlobalTensor {
         emulator::Instruction get(PIPE_S, "GetValue", site);
         const emulator::View view = emulator::view_of(operand(), "tensor", site);
         get.reads(view, {index * sizeof(T), sizeof(T)});
-        get.issue(get.core().machine.soc().costs.scalar_memory, 0);
+        get.issue({&emulator::Costs::scalar_memory});
         T value;
         __builtin_memcpy(&value, view.data(index * sizeof(T)), sizeof(T));
         return value;
@@ -133,7 +133,7 @@ class GlobalTensor {
         emulator::Instruction set(PIPE_S, "SetValue", site);
         const emulator::View view = emulator::view_of(operand(), "tensor", site);
         set.writes(view, {index * sizeof(T), sizeof(T)});
-        set.issue(set.core().machine.soc().costs.scalar_memory, 0);
+        set.issue({&emulator::Costs::scalar_memory});
         __builtin_memcpy(view.data(index * sizeof(T)), &value, sizeof(T));
     }
     const __gm__ T* GetPhyAddr() const { return address_; }

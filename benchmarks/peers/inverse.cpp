@@ -13,7 +13,11 @@
 // four matrices are loaded at a time. Written from the description of the method, to set the
 // assumed costs of the emulator by the published times: 1,024 float16 matrices on 910B4, 159.6 us
 // for n = 64 and 547.2 us for n = 128. The result is the method's, rounded to T at every step.
-#include "../csrc/ascendc/core/launch.h"
+//
+// The chunk rule of the same authors has an older form of it: X comes back into L0C by a product
+// with I before X Y is added (12 products for n = 16), the result is float32, and the matrices lie
+// side by side in rows of (tokens, heads, n).
+#include "../../csrc/ascendc/core/launch.h"
 #include "neumann_tril.h"
 
 namespace {
@@ -27,13 +31,31 @@ template <>
 struct CubeCast<half> {
     static constexpr QuantMode_t value = QuantMode_t::F322F16;
 };
+template <>
+struct CubeCast<float> {
+    static constexpr QuantMode_t value = QuantMode_t::NoQuant;
+};
 
-template <typename T, uint16_t N>
+// The two forms: of the result's dtype, and whether X comes back into L0C.
+struct Latest {
+    using Result = half;
+    static constexpr bool kBringsBack = false;
+};
+struct Older {
+    using Result = float;
+    static constexpr bool kBringsBack = true;
+};
+
+template <typename T, uint16_t N, typename Variant>
 class Peer {
   public:
-    __aicore__ inline Peer(GM_ADDR a, GM_ADDR x, GM_ADDR minus_identity) {
+    using Result = typename Variant::Result;
+
+    // `side_by_side` matrices in a row of the tensors.
+    __aicore__ inline Peer(GM_ADDR a, GM_ADDR x, GM_ADDR minus_identity, int32_t side_by_side)
+        : side_by_side_(side_by_side) {
         a_.SetGlobalBuffer((__gm__ T*)a);
-        x_.SetGlobalBuffer((__gm__ T*)x);
+        x_.SetGlobalBuffer((__gm__ Result*)x);
         minus_identity_.SetGlobalBuffer((__gm__ T*)minus_identity);
     }
 
@@ -43,8 +65,8 @@ class Peer {
         for (int32_t first = AscendC::GetBlockIdx() * kTiles; first < matrices; first += step) {
             const int32_t count = matrices - first < kTiles ? matrices - first : kTiles;
             for (int32_t t = 0; t < count; ++t) {
-                AscendC::DataCopy(L1(kInput + t), a_[(first + t) * N * N],
-                                  AscendC::Nd2NzParams{1, N, N, 0, N, N, 1, 0});
+                AscendC::DataCopy(L1(kInput + t), a_[Offset(first + t)],
+                                  AscendC::Nd2NzParams{1, N, N, 0, Stride(), N, 1, 0});
                 AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(t);
             }
             for (int32_t t = 0; t < count; ++t) {
@@ -62,6 +84,11 @@ class Peer {
     static constexpr int32_t kMinusAKept = 2;  // event of a tile that is needed late
     enum L1Tile : int32_t { kMinusIdentity, kIdentity, kZero, kMinusA, kX, kY, kInput };
 
+    __aicore__ inline uint16_t Stride() const { return static_cast<uint16_t>(N * side_by_side_); }
+    __aicore__ inline int64_t Offset(int32_t matrix) const {
+        const int64_t row = matrix / side_by_side_ * N;
+        return row * Stride() + matrix % side_by_side_ * N;
+    }
     __aicore__ inline AscendC::LocalTensor<T> L1(int32_t tile) const {
         return AscendC::LocalTensor<T>(AscendC::TPosition::A1, tile * N * N * sizeof(T), N * N);
     }
@@ -209,12 +236,21 @@ class Peer {
     // X = X + X Y, in L0C; Y = Y Y
     __aicore__ inline void Double(bool last) const {
         AwaitUse(0);
+        if constexpr (Variant::kBringsBack) {
+            LoadB(0, kIdentity);
+        }
         AwaitTile(0);
         LoadA(0, kX);
+        if constexpr (Variant::kBringsBack) {
+            Loaded(0);
+        }
         AwaitTile(1);
         AwaitUse(1);
         LoadB(1, kY);
         AwaitAccumulator(0);
+        if constexpr (Variant::kBringsBack) {
+            Multiply(0, 0, 0, false);
+        }
         if (!last) {
             LoadA(1, kY);
         }
@@ -271,51 +307,70 @@ class Peer {
         params.nSize = N;
         params.mSize = N;
         params.srcStride = N;
-        params.dstStride = N;
-        params.quantPre = CubeCast<T>::value;
+        params.dstStride = Stride();
+        params.quantPre = CubeCast<Result>::value;
         params.ndNum = 1;
         params.srcNdStride = 0;
         params.dstNdStride = 0;
-        AscendC::Fixpipe<T, float, AscendC::CFG_ROW_MAJOR>(x_[matrix * N * N], C(N > 16 ? 1 : 0),
-                                                           params);
+        AscendC::Fixpipe<Result, float, AscendC::CFG_ROW_MAJOR>(x_[Offset(matrix)],
+                                                                C(N > 16 ? 1 : 0), params);
         AscendC::SetFlag<AscendC::HardEvent::FIX_M>(EVENT_ID0);
         AscendC::WaitFlag<AscendC::HardEvent::FIX_M>(EVENT_ID0);
     }
 
-    AscendC::GlobalTensor<T> a_, x_, minus_identity_;
+    AscendC::GlobalTensor<T> a_, minus_identity_;
+    AscendC::GlobalTensor<Result> x_;
+    int32_t side_by_side_;
 };
 
-template <typename T, uint16_t N>
-__global__ __cube__ void PeerKernel(GM_ADDR a, GM_ADDR x, GM_ADDR minus_identity,
-                                    int32_t matrices) {
+template <typename T, uint16_t N, typename Variant>
+__global__ __cube__ void PeerKernel(GM_ADDR a, GM_ADDR x, GM_ADDR minus_identity, int32_t matrices,
+                                    int32_t side_by_side) {
     AscendC::InitSocState();
-    Peer<T, N> peer(a, x, minus_identity);
+    Peer<T, N, Variant> peer(a, x, minus_identity, side_by_side);
     peer.Run(matrices);
     AscendC::PipeBarrier<PIPE_ALL>();
+}
+
+int32_t Blocks(int32_t matrices, int32_t cores) {
+    const int32_t groups = (matrices + kTiles - 1) / kTiles;
+    return groups < cores ? groups : cores;
 }
 
 }  // namespace
 
 // Contiguous float16 matrices of n = 16, 32, 64 or 128; minus_identity is -I, n x n. Returns 0, or
 // -1 for another n.
-extern "C" NT_API int peer_baseline(uint8_t* a, uint8_t* x, uint8_t* minus_identity, int32_t n,
+extern "C" NT_API int peer_baseline(uint8_t* a, uint8_t* minus_identity, uint8_t* x, int32_t n,
                                     int32_t matrices, int32_t cores, void* stream) {
-    const int32_t groups = (matrices + kTiles - 1) / kTiles;
-    const int32_t blocks = groups < cores ? groups : cores;
+    const int32_t blocks = Blocks(matrices, cores);
     switch (n) {
         case 16:
-            NT_LAUNCH_CUBE((PeerKernel<half, 16>), blocks, stream, a, x, minus_identity, matrices);
+            NT_LAUNCH_CUBE((PeerKernel<half, 16, Latest>), blocks, stream, a, x, minus_identity,
+                           matrices, 1);
             return 0;
         case 32:
-            NT_LAUNCH_CUBE((PeerKernel<half, 32>), blocks, stream, a, x, minus_identity, matrices);
+            NT_LAUNCH_CUBE((PeerKernel<half, 32, Latest>), blocks, stream, a, x, minus_identity,
+                           matrices, 1);
             return 0;
         case 64:
-            NT_LAUNCH_CUBE((PeerKernel<half, 64>), blocks, stream, a, x, minus_identity, matrices);
+            NT_LAUNCH_CUBE((PeerKernel<half, 64, Latest>), blocks, stream, a, x, minus_identity,
+                           matrices, 1);
             return 0;
         case 128:
-            NT_LAUNCH_CUBE((PeerKernel<half, 128>), blocks, stream, a, x, minus_identity, matrices);
+            NT_LAUNCH_CUBE((PeerKernel<half, 128, Latest>), blocks, stream, a, x, minus_identity,
+                           matrices, 1);
             return 0;
         default:
             return -1;
     }
+}
+
+// The older form. a (T, heads, 128) float16, x (T, heads, 128) float32, T whole chunks. Returns 0.
+extern "C" NT_API int peer_solve_tril(uint8_t* a, uint8_t* minus_identity, uint8_t* x,
+                                      int32_t tokens, int32_t heads, int32_t cores, void* stream) {
+    const int32_t matrices = tokens / 128 * heads;
+    NT_LAUNCH_CUBE((PeerKernel<half, 128, Older>), Blocks(matrices, cores), stream, a, x,
+                   minus_identity, matrices, heads);
+    return 0;
 }
