@@ -60,6 +60,11 @@ def draw(
     return Tokens(q.to(dtype), k.to(dtype), normal(B, T, HV, V).to(dtype), g, beta)
 
 
+def with_gates(y: Tokens, g: torch.dtype | None, beta: torch.dtype) -> Tokens:
+    """The same tokens, gates in these dtypes; None: no gates."""
+    return replace(y, g=None if g is None else y.g.to(g), beta=y.beta.to(beta))
+
+
 @dataclass(frozen=True)
 class Call:
     """A call of the rule; bounds: the ends of packed sequences."""
@@ -185,12 +190,14 @@ def with_initial(call: Call, seed: int = 9) -> Call:
     return replace(call, initial=state)
 
 
-def represent(tokens: Tokens, x_dtype: torch.dtype | None) -> emulator.Report:
+def represent(
+    tokens: Tokens, x_dtype: torch.dtype | None, gate_unit: float = 0.0
+) -> emulator.Report:
     """The kernel of the representation alone, on one core."""
     shape = tokens.v.shape
     w = poisoned(*shape[:3], tokens.k.shape[3], dtype=tokens.k.dtype)
     u = poisoned(*shape, dtype=tokens.k.dtype)
     x = None if x_dtype is None else poisoned(*shape[:3], CHUNK, dtype=x_dtype)
     tensors = IntraTensors(tokens.k, tokens.v, tokens.g, tokens.beta, None, w, u, x)
-    work = IntraWork(plan_for(CHUNK, "exact", F16), F16, 0.0)
+    work = IntraWork(plan_for(CHUNK, "exact", F16), F16, gate_unit)
     return emulator.gated_delta(tensors, work, cube_cores=1)

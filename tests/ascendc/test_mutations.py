@@ -17,7 +17,8 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from ascendc.rule_calls import OUTPUTS, Call, draw, represent, with_initial
+from ascendc.rule_calls import OUTPUTS, Call, draw, represent, with_gates, with_initial
+from helpers import ROOT
 from neumann_tril import emulator
 from neumann_tril.backends import BackendError, EmulatorBackend
 from neumann_tril.grids import quantized_plan_for, steps
@@ -126,7 +127,9 @@ CHUNK_RULE: list[Workload] = [
     rule(Call(draw(FULL, sizes=SMALL), plan=Plan(64, 7, 4, splits=1, refinements=1))),
     rule(Call(draw(FULL, sizes=SMALL), plan=Plan(64, 7, 4, splits=0, refinements=1))),
     partial(represent, draw(FULL, sizes=SMALL), F32),
-    partial(represent, draw(330, (1, 3), (80, 112)), BF16),
+    rule(Call(with_gates(draw(100), None, BF16))),
+    rule(Call(with_gates(draw(100), F16, F16))),
+    partial(represent, draw(330, (1, 3), (80, 112)), BF16, gate_unit=0.5),
     partial(represent, draw(330, sizes=(256, 144)), None),
 ]
 WORKLOADS = {"floating point": FLOATING_POINT, "quantised": QUANTISED, "chunk rule": CHUNK_RULE}
@@ -197,6 +200,18 @@ def mutants(kernel: str) -> dict[str, dict[tuple[str, int], Site]]:
     for name, disabled in pairs.items():
         found[f"pair {name}"] = disabled
     return found
+
+
+def test_every_synchronisation_of_the_chunk_rule_is_executed():
+    executed, missing = executed_sites("chunk rule"), []
+    for path in (ROOT / "csrc" / "ascendc" / "gated_delta").glob("*.h"):
+        lines = source(path)
+        for number, line in enumerate(lines, 1):
+            synchronises = re.search(r"(SetFlag|WaitFlag|PipeBarrier)[<(]", line)
+            if synchronises and not ends_kernel(lines, number):
+                place = (f"{path.parent.name}/{path.name}", number)
+                missing += [place] * (place not in executed)
+    assert not missing
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,6 @@ class TokenColumn {
                                  const Floats& floats, int32_t valid) const {
         if (!Exists()) {
             AscendC::Duplicate<float>(row, 0.0f, kRuleChunk);
-            AscendC::PipeBarrier<PIPE_V>();
             return;
         }
         if (valid < kRuleChunk) {
