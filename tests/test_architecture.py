@@ -40,7 +40,8 @@ PYTHON_LAYERS = (
 
 KERNEL_LAYERS = (
     ("core",),
-    ("inverse", "quantized", "gated_delta"),
+    ("inverse", "quantized"),
+    ("gated_delta",),
     ("package",),
 )
 """Folders of csrc/ascendc; each may include those of earlier lines, and itself."""

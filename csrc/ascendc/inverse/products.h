@@ -2,10 +2,8 @@
 //
 // For each unit (128 rows, 128 / C matrices) the vector cores have left N = -(I + A) and the seed
 // X0; the stages of program.h make X of them. The first term of a sum is put into L0C by a product
-// with an identity, which is exact; so every sum is rounded once.
-//
-// A may come in two parts, A + A' with A' what is left of A by the rounding to T. Then the
-// residuals of the refinements are those of both, R = (I + N X) - A' X, and X the inverse of both.
+// with an identity, which is exact; so every sum is rounded once. A may come with what is left of it
+// by the rounding to T, A'; then the residuals of the refinements are R = (I + N X) - A' X.
 #pragma once
 
 #include "../core/pipeline.h"
@@ -77,7 +75,7 @@ class ProductStage {
         rest_.SetGlobalBuffer((__gm__ T*)rest);
     }
 
-    // What lies above the diagonals of the images is zero afterwards, and never written.
+    // Zeros above the diagonals of the images, which stay.
     __aicore__ inline static void ClearInputs() {
         const AscendC::InitConstValueParams<uint16_t> zeros{1, kImage<C> / 16, 0, 0};
         for (int32_t i = 0; i < Buffers::kInputs * Buffers::kInputImages; ++i) {
