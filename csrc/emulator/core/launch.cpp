@@ -23,6 +23,8 @@ Options& options_state() {
             initial.auto_sync = std::strcmp(on, "0") != 0;
         if (const char* on = std::getenv("NT_EMULATOR_CHECKS"))
             initial.checks = std::strcmp(on, "0") != 0;
+        if (const char* on = std::getenv("NT_EMULATOR_TIMING"))
+            initial.timing = std::strcmp(on, "0") != 0;
         if (const char* path = std::getenv("NT_EMULATOR_TRACE")) initial.trace_path = path;
         return initial;
     }();
@@ -115,6 +117,8 @@ int emulator_set_option(const char* key, const char* value) {
         options.checks = number() != 0;
     } else if (name == "auto_sync") {
         options.auto_sync = number() != 0;
+    } else if (name == "stale") {
+        options.stale = number() != 0;
     } else if (name == "timing") {
         options.timing = number() != 0;
     } else if (name == "strict") {
@@ -127,8 +131,8 @@ int emulator_set_option(const char* key, const char* value) {
         options.disable_sync = value;
     } else {
         option_error = "unknown option " + name +
-                       "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, timing, "
-                       "strict, saturate, trace_path, disable_sync";
+                       "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, stale, "
+                       "timing, strict, saturate, trace_path, disable_sync";
         return -1;
     }
     emulator::set_options(options);

@@ -59,21 +59,37 @@ void run_copy(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>&
     require_range("Copy", "dstRepeatSize", p.dstRepeatSize, 0, 4095, site);
     require_range("Copy", "srcRepeatSize", p.srcRepeatSize, 0, 4095, site);
     VectorCall call("Copy", site);
-    Lanes lanes = call.lanes(form, sizeof(T));
-    if (lanes.counted() && form.kind != Form::kCount) {
-        // In counter mode the mask counts the elements of every iteration (documented exception).
-        lanes = Lanes::bits(Lanes::first(call.state().mask[0]), lanes.width(),
-                            static_cast<uint32_t>(form.number));
-    }
-    const Operand from = call.operand(src, "src", p.srcStride, p.srcRepeatSize);
-    const Operand to = call.operand(dst, "dst", p.dstStride, p.dstRepeatSize);
-    call.require_no_overlap(to, from, lanes);
-    call.reads(from, lanes);
-    call.writes(to, lanes);
-    for_each_segment(lanes, std::array{to, from}, [&](uint32_t r, uint32_t lane, uint32_t count) {
-        std::memmove(to.at(r, lane), from.at(r, lane), count * sizeof(T));
+    const Lanes lanes = call.lanes(form, sizeof(T));
+    // In counter mode the mask counts the elements of every repeat, whose DataBlocks follow each
+    // other at the block stride however many they are (documented exception).
+    const bool counts = lanes.counted() && form.kind != Form::kCount;
+    const auto parts = counts ? static_cast<uint32_t>(form.number) : 1;
+    Operand from = call.operand(src, "src", p.srcStride,
+                                counts ? kBlocks * p.srcStride : uint32_t{p.srcRepeatSize});
+    Operand to = call.operand(dst, "dst", p.dstStride,
+                              counts ? kBlocks * p.dstStride : uint32_t{p.dstRepeatSize});
+    const auto each_part = [&](auto visit) {
+        for (uint32_t part = 0; part < parts; ++part) {
+            Operand source = from, target = to;
+            source.base += uint64_t{part} * p.srcRepeatSize * kBlockBytes;
+            target.base += uint64_t{part} * p.dstRepeatSize * kBlockBytes;
+            visit(source, target);
+        }
+    };
+    each_part([&](const Operand& source, const Operand& target) {
+        call.require_no_overlap(target, source, lanes);
+        call.moves_from(source, lanes);
     });
-    call.issue(vector_cost::kFill, lanes);
+    each_part([&](const Operand&, const Operand& target) { call.moves_to(target, lanes); });
+    each_part([&](const Operand& source, const Operand& target) {
+        for_each_segment(lanes, std::array{target, source},
+                         [&](uint32_t r, uint32_t lane, uint32_t count) {
+                             call.move(target, source, r, lane, count);
+                         });
+    });
+    const uint64_t width = lanes.width(), iterations = uint64_t{parts} * lanes.iterations();
+    call.issue(vector_cost::kFill,
+               counts ? Lanes::counted(iterations * width, lanes.width()) : lanes);
 }
 
 // dst[i] = element of src at byte base + offset[i].
