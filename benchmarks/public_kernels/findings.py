@@ -51,6 +51,7 @@ FINDINGS = (
         r"byte 1024 of FB",
         "counts the Fixpipe buffer in 128 bytes as a page says; dav-3510's header counts 64",
     ),
+    (r"guide/fill", r"race: Fill .* writes L1", "both operands lie at one address of L1"),
     (r"mmad 2", r"race: Mmad", "no barrier between two products too small to keep their order"),
     (r"cross_core_set_wait_flag 2", r"dst overlaps src", IN_PLACE),
 )
