@@ -149,6 +149,17 @@ NT_EXPORT aclError aclrtSetCurrentContext(aclrtContext context) {
     return 0;
 }
 
+NT_EXPORT aclError aclrtCreateContext(aclrtContext* context, int32_t deviceId) {
+    if (const aclError error = check_device(deviceId)) return error;
+    device_of_thread = deviceId;
+    *context = contexts + deviceId;
+    return 0;
+}
+
+NT_EXPORT aclError aclrtDestroyContext(aclrtContext context) {
+    return check_device(static_cast<const char*>(context) - contexts);
+}
+
 NT_EXPORT const char* aclrtGetSocName(void) { return configuration().soc.c_str(); }
 
 NT_EXPORT aclError aclrtGetDeviceInfo(uint32_t deviceId, aclrtDevAttr attr, int64_t* value) {

@@ -5,18 +5,34 @@
 
 namespace emulator {
 
-View local_view(Buffer buffer, uint64_t offset, uint64_t bytes, uint64_t alignment,
-                const char* what, Site site) {
-    Core& core = current_core();
-    if (!core.has(buffer)) {
-        fail(site, "%s lies in %s, which this core does not have", what, buffer_name(buffer));
-    }
+static View view_in(const Core& core, Buffer buffer, uint64_t offset, uint64_t bytes,
+                    uint64_t alignment, const char* what, Site site) {
     if (alignment != 0 && offset % alignment != 0) {
         fail(site, "%s: address %llu in %s is not aligned to %llu bytes", what,
              static_cast<unsigned long long>(offset), buffer_name(buffer),
              static_cast<unsigned long long>(alignment));
     }
     return {&core.memory(buffer), offset, bytes, what};
+}
+
+View local_view(Buffer buffer, uint64_t offset, uint64_t bytes, uint64_t alignment,
+                const char* what, Site site) {
+    const Core& core = current_core();
+    if (!core.has(buffer)) {
+        fail(site, "%s lies in %s, which this core does not have", what, buffer_name(buffer));
+    }
+    return view_in(core, buffer, offset, bytes, alignment, what, site);
+}
+
+View block_view(Buffer buffer, int sub, uint64_t offset, uint64_t bytes, uint64_t alignment,
+                const char* what, Site site) {
+    const Core& core = current_core();
+    const Core* const other = core.machine.core(core.block, sub);
+    if (other == nullptr || !other->has(buffer)) {
+        fail(site, "%s lies in %s of another core, which the block does not have", what,
+             buffer_name(buffer));
+    }
+    return view_in(*other, buffer, offset, bytes, alignment, what, site);
 }
 
 View global_view(const void* address, const char* what, Site site) {
@@ -109,7 +125,7 @@ void Instruction::touch_run(const View& view, uint64_t offset, uint64_t count, b
         gm_lines_ += (offset + count - 1) / 512 - offset / 512 + 1;
     }
     if (core_.machine.options().checks) {
-        if ((!write && use) || access_.atomic) {
+        if ((!write && use) || access_.atomic != Atomic::kNone) {
             const uint64_t hole = memory.first_unwritten(offset, count);
             if (hole != count) {
                 fail(site_, "%s reads byte %llu of %s (%s), which nothing has written", name_,
@@ -135,10 +151,10 @@ void Instruction::touch_run(const View& view, uint64_t offset, uint64_t count, b
     if (write && !use) memory.mark_written(offset, count);
 }
 
-void Instruction::adds_to(const View& view, const Region& region) {
-    access_.atomic = true;
+void Instruction::combines(Atomic operation, const View& view, const Region& region) {
+    access_.atomic = operation;
     touch(view, region, true, false);
-    access_.atomic = false;
+    access_.atomic = Atomic::kNone;
 }
 
 void Instruction::copy_raw(const View& dst, uint64_t to, const View& src, uint64_t from,

@@ -29,6 +29,9 @@ struct View {
 // Views are checked for alignment when made (0: none demanded).
 View local_view(Buffer buffer, uint64_t offset, uint64_t bytes, uint64_t alignment,
                 const char* what, Site site);
+// The same in a buffer of another core of the block: the cube core (sub -1), or vector core `sub`.
+View block_view(Buffer buffer, int sub, uint64_t offset, uint64_t bytes, uint64_t alignment,
+                const char* what, Site site);
 View global_view(const void* address, const char* what, Site site);
 
 class Instruction {
@@ -41,8 +44,8 @@ class Instruction {
     void writes(const View& view, const Region& region) { touch(view, region, true, false); }
     // As writes, but the caller copies the written-map itself (copies of reads_raw data).
     void writes_raw(const View& view, const Region& region) { touch(view, region, true, true); }
-    // An atomic addition to what is there: written before, and in any order with other additions.
-    void adds_to(const View& view, const Region& region);
+    // An atomic operation on what is there: written before, and in any order with its like.
+    void combines(Atomic operation, const View& view, const Region& region);
     // reads or reads_raw.
     void reads_if(bool use, const View& view, const Region& region) {
         touch(view, region, false, use);
@@ -52,6 +55,7 @@ class Instruction {
                          uint64_t count);
 
     void self_ordered() { access_.self_ordered = true; }
+    void word() { access_.atomic = Atomic::kWord; }
     void unit_flag() { access_.unit_flag = true; }
     void follows(int event) { unit_token_ = event; }
 

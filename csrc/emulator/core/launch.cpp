@@ -24,6 +24,8 @@ Options& options_state() {
             initial.auto_sync = std::strcmp(on, "0") != 0;
         if (const char* on = std::getenv("NT_EMULATOR_CHECKS"))
             initial.checks = std::strcmp(on, "0") != 0;
+        if (const char* on = std::getenv("NT_EMULATOR_TIMING"))
+            initial.timing = std::strcmp(on, "0") != 0;
         if (const char* path = std::getenv("NT_EMULATOR_TRACE")) initial.trace_path = path;
         return initial;
     }();
@@ -121,6 +123,8 @@ int emulator_set_option(const char* key, const char* value) {
         options.checks = number() != 0;
     } else if (name == "auto_sync") {
         options.auto_sync = number() != 0;
+    } else if (name == "stale") {
+        options.stale = number() != 0;
     } else if (name == "timing") {
         options.timing = number() != 0;
     } else if (name == "strict") {
@@ -141,7 +145,7 @@ int emulator_set_option(const char* key, const char* value) {
         if (!option_error.empty()) return -1;
     } else {
         option_error = "unknown option " + name +
-                       "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, timing, "
+                       "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, stale, timing, "
                        "strict, saturate, fixpipe_saturates, trace_path, disable_sync, record, costs";
         return -1;
     }

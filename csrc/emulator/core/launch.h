@@ -48,8 +48,8 @@ void launch_on(void* stream, const char* name, int arch, void (*kernel)(Paramete
 // a returned string is valid until the next call of the same function on the same thread.
 extern "C" {
 // Returns 0, or -1 with emulator_error() set. `key`: soc, schedule_seed, perturb_seed, checks,
-// auto_sync, timing, strict, saturate, fixpipe_saturates, trace_path, disable_sync, record, costs
-// ("name=value,...").
+// auto_sync, stale, timing, strict, saturate, fixpipe_saturates, trace_path, disable_sync, record,
+// costs ("name=value,...").
 int emulator_set_option(const char* key, const char* value);
 const char* emulator_error();
 void emulator_register_memory(void* base, uint64_t bytes, int initialised, int read_only);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <typeindex>
 #include <unordered_map>
 #include <vector>
 
@@ -37,11 +38,15 @@ struct Options {
     uint64_t perturb_seed = 0;   // 0: exact sums; else float32 sums in random order, by seed
     bool checks = true;          // races, uninitialised reads, flags
     bool auto_sync = false;      // as the compiler option: V and S pipes of AIV keep order
+    // On-chip memory starts with what an earlier kernel left: poison, but readable. For kernels
+    // that compute on lanes whose results they never store.
+    bool stale = false;
     bool timing = true;
     // Stricter than the documents: refuse accesses beyond the count of a LocalTensor, a Mmad that
     // reads what nothing wrote (else its result is as if unwritten, and leaving L0C with it is
-    // refused), loads that overwrite each other in L0 without a barrier, and a SetFlag that may run
-    // before the wait of the flag's last use. Public examples do all of these.
+    // refused), a Copy of what nothing wrote, loads that overwrite each other in L0 without a
+    // barrier, vector instructions of dav-3510 that need each other's result without one, and a
+    // SetFlag that may run before the wait of the flag's last use. Public kernels do all of these.
     bool strict = false;
     // CTRL[48] at start. The runtime's overflow mode sets it: inf and NaN are kept (the default of
     // torch_npu on these chips), or replaced by the largest number and zero.
@@ -88,6 +93,11 @@ class Core final : public Order {
     void cross_wait(int mode, pipe_t pipe, int id, Site site);
     void sync_all(bool vector_only, Site site);
 
+    // Words in global memory past the cache: who reads one that another core wrote knows what that
+    // core had done by then. A read lets the other cores run, so that polling ends.
+    void publish_word(const void* address);
+    void observe_word(const void* address);
+
     // --- used by Instruction
     uint32_t next_time(pipe_t pipe);
     bool before(const Access& earlier, const Access& now) const override;
@@ -98,15 +108,24 @@ class Core final : public Order {
     // Per-core registers that APIs keep between calls (masks, padding, fixpipe settings ...).
     template <class State>
     State& state() {
-        static const char key = 0;
-        auto& slot_of = states_[&key];
+        // By type, not by an address: a kernel may lie in another shared library than the emulator.
+        auto& slot_of = states_[typeid(State)];
         if (!slot_of) slot_of = std::make_shared<State>();
         return *static_cast<State*>(slot_of.get());
     }
     // A check of state when the kernel ends; it fails if it finds something.
     void at_exit(std::function<void()> check) { exit_checks_.push_back(std::move(check)); }
-    // Unit-flag state of L0C by KiB: the Mmad event that filled it, or -1 when drained.
-    std::array<int32_t, 256> unit_flag;
+    // Unit flags of L0C by KiB: the Mmad event that filled it, or -1 when drained, and what was
+    // complete when it became so.
+    struct Unit {
+        int32_t filled_by = -1;
+        std::shared_ptr<const Clock> since;
+    };
+    std::array<Unit, 256> units;
+    // `pipe`, which is M or FIX, is done with units first .. last; what it did so far precedes what
+    // the other one does after await_units.
+    void release_units(uint64_t first, uint64_t last, pipe_t pipe, int32_t filled_by);
+    void await_units(uint64_t first, uint64_t last, pipe_t pipe);
     bool soc_state_initialised = false;
     bool saturate = false;  // CTRL[48] = 0: floating-point results saturate, NaN becomes 0
 
@@ -140,7 +159,7 @@ class Core final : public Order {
     std::array<std::array<std::array<Flag, 8>, kPipes>, kPipes> flags_;
     std::array<Counter, 32> counters_;
     std::array<int, 32> cross_mode_;  // mode a flag id is in use with, -1 none
-    std::map<const void*, std::shared_ptr<void>> states_;
+    std::map<std::type_index, std::shared_ptr<void>> states_;
     std::vector<std::function<void()>> exit_checks_;
     std::unique_ptr<Fiber> fiber_;
     std::function<bool()> ready_;
@@ -210,6 +229,7 @@ class Machine {
     std::vector<std::unique_ptr<Core>> live_;
     // Arrivals not yet matched, keyed by (mode, group, flag id); one queue per participant.
     std::map<std::array<int, 3>, std::map<int, std::deque<Core::Arrival>>> arrivals_;
+    std::map<const void*, Core::Arrival> words_;  // the last writer of each published word
     std::map<int, std::map<int, Core::Arrival>> sync_all_;  // by kind, by core
     std::unordered_map<uint64_t, uint32_t> site_index_;
     std::unordered_map<uint32_t, size_t> sync_index_;  // by interned site

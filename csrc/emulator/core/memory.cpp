@@ -37,13 +37,14 @@ const Access* RaceShadow::touch_granule(uint32_t& head, uint32_t mask, const Acc
         Node& node = nodes_[*link];
         const Access& earlier = node.access;
         const bool overlap = (node.mask & mask) != 0;
-        const bool any_order = (!now.write && !earlier.write) || (now.atomic && earlier.atomic);
+        const bool any_order = (!now.write && !earlier.write) ||
+                               (now.atomic != Atomic::kNone && now.atomic == earlier.atomic);
         if (overlap && !any_order && !order.before(earlier, now)) return &earlier;
         // An access replaces those it supersedes: a write all of them, a read or an atomic addition
         // its like of its own pipe (whoever waits for the later one has waited for the earlier).
         const bool like = earlier.write == now.write && earlier.atomic == now.atomic &&
                           earlier.pipe == now.pipe && earlier.core == now.core;
-        const bool superseded = overlap && ((now.write && !now.atomic) || like);
+        const bool superseded = overlap && ((now.write && now.atomic == Atomic::kNone) || like);
         if (superseded) node.mask &= ~mask;
         if (node.mask == 0) {
             const uint32_t dead = *link;

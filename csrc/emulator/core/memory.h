@@ -29,6 +29,10 @@ struct Region {
     int64_t outer_stride = 0;
 };
 
+// A store that combines with what is there instead of replacing it, or (kWord) an access to a whole
+// word past the cache.
+enum class Atomic : uint8_t { kNone, kAdd, kMax, kMin, kWord };
+
 struct Access {
     uint32_t time = 0;  // number of the instruction within its pipe, from 1
     uint16_t core = 0;
@@ -36,7 +40,8 @@ struct Access {
     bool write = false;
     // The hardware keeps order with later instructions of the same pipe (large Mmad).
     bool self_ordered = false;
-    bool atomic = false;     // an addition in memory: such writes may come in any order
+    // What is done in memory itself: equal ones may come in any order.
+    Atomic atomic = Atomic::kNone;
     bool unit_flag = false;  // ordered between M and FIX by the unit flag
     uint32_t site = 0;       // index into the machine's site table
 };

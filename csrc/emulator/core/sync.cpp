@@ -64,6 +64,21 @@ void Core::wait_flag(pipe_t from, pipe_t to, int id, Site site) {
     event.token = flag.event;
 }
 
+void Core::release_units(uint64_t first, uint64_t last, pipe_t pipe, int32_t filled_by) {
+    const auto since = std::make_shared<const Clock>(complete(pipe));
+    for (uint64_t unit = first; unit <= last; ++unit) units.at(unit) = {filled_by, since};
+}
+
+void Core::await_units(uint64_t first, uint64_t last, pipe_t pipe) {
+    const Clock* joined = nullptr;
+    for (uint64_t unit = first; unit <= last; ++unit) {
+        const Clock* const since = units.at(unit).since.get();
+        if (since == joined) continue;
+        if (since != nullptr) known_[pipe].join(*since);
+        joined = since;
+    }
+}
+
 void Core::barrier(pipe_t pipe, Site site) {
     if (!machine.sync_enabled("PipeBarrier", site)) return;
     maybe_yield();
@@ -234,6 +249,18 @@ void Core::learn(const std::vector<Arrival>& arrivals, pipe_t pipe) {
             known_[pipe].own[p] = std::max(known_[pipe].own[p], mine[p]);
         }
     }
+}
+
+void Core::publish_word(const void* address) {
+    Arrival& word = machine.words_[address];
+    word.clock.foreign = published(*this, complete(PIPE_S), machine.trace_.cores.size());
+}
+
+void Core::observe_word(const void* address) {
+    fiber_->pause();
+    maybe_yield();
+    const auto found = machine.words_.find(address);
+    if (found != machine.words_.end()) learn({found->second}, PIPE_S);
 }
 
 void Core::cross_wait(int mode, pipe_t pipe, int id, Site site) {

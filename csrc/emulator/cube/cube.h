@@ -93,6 +93,7 @@ struct FixpipeCall {
     uint64_t src_matrix = 0;  // elements
     uint64_t dst_matrix = 0;  // elements
     uint64_t src_row = 16;    // elements between rows of a fractal; else than 16 only in NZ2DN
+    int sub_block = 0;        // whose UB the result goes to (dav-3510)
     const LocalOperand* quant_vector = nullptr;  // in FB, or in L1 (copied through FB)
 };
 void fixpipe(const LocalOperand& dst, const LocalOperand& src, const FixpipeCall& call, Site site);

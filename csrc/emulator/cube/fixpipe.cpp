@@ -193,7 +193,7 @@ int take_unit_flags(Core& core, const View& from, uint64_t extent, uint32_t flag
     int follows = -1;
     const uint64_t first = from.offset / 1024, last = (from.offset + extent - 1) / 1024;
     for (uint64_t unit = first; unit <= last; ++unit) {
-        const int filled = core.unit_flag.at(unit);
+        const int filled = core.units.at(unit).filled_by;
         if (flag == 0 && filled >= 0) {
             fail(site,
                  "Fixpipe without unit flag reads L0C at %llu, which a Mmad with unit flag "
@@ -207,8 +207,9 @@ int take_unit_flags(Core& core, const View& from, uint64_t extent, uint32_t flag
                  static_cast<unsigned long long>(unit * 1024));
         }
         follows = std::max(follows, filled);
-        if (flag == 3) core.unit_flag.at(unit) = -1;
     }
+    if (flag != 0) core.await_units(first, last, PIPE_FIX);
+    if (flag == 3) core.release_units(first, last, PIPE_FIX, -1);
     return follows;
 }
 
@@ -313,10 +314,10 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
         const uint32_t inside = bytes_out ? column % 32 : column % width;
         return block * call.dst_stride + (row * uint64_t{width} + inside) * out;
     };
-    const bool adds = leaves && stores_add(dst_type, site);
+    const Atomic atomic = leaves ? atomic_of_stores(dst_type, site) : Atomic::kNone;
     const bool saturate = saturates(call.quant);
     const auto writes = [&](const Region& region) {
-        adds ? fix.adds_to(to, region) : fix.writes(to, region);
+        atomic == Atomic::kNone ? fix.writes(to, region) : fix.combines(atomic, to, region);
     };
     for (uint32_t matrix = 0; matrix < call.count; ++matrix) {
         const auto stride = static_cast<int64_t>(call.dst_stride * out);
@@ -344,11 +345,7 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
                 const uint64_t target = place(matrix, row, column);
                 uint8_t element[4];
                 std::memcpy(element, &result, 4);
-                if (adds) {
-                    add_elements(dst_type, to.data(target), element, out);
-                } else {
-                    std::memcpy(to.data(target), element, out);
-                }
+                combine_elements(atomic, dst_type, to.data(target), element, out);
                 if (!leaves) std::memset(to.written(target), from.written(source)[0], out);
             }
         }
@@ -365,7 +362,11 @@ void run(const View& to, DType dst_type, const LocalOperand& src, const FixpipeC
 }  // namespace
 
 void fixpipe(const LocalOperand& dst, const LocalOperand& src, const FixpipeCall& call, Site site) {
-    run(view_of(dst, 32, "dst", site), dst.type, src, call, site);
+    const bool to_vector = __NPU_ARCH__ == 3510 && buffer_of(dst.position, site) == Buffer::UB;
+    const View to =
+        to_vector ? block_view(Buffer::UB, call.sub_block, dst.address, dst.bytes, 32, "dst", site)
+                  : view_of(dst, 32, "dst", site);
+    run(to, dst.type, src, call, site);
 }
 
 void fixpipe(const GlobalOperand& dst, const LocalOperand& src, const FixpipeCall& call,

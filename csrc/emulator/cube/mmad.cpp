@@ -190,16 +190,20 @@ Defined find_defined(const Shape& s, const View& a, const View& b) {
 // The L0C units (1 KiB) that the instruction works on, in unit-flag mode.
 void update_unit_flags(Instruction& mmad, const View& c, const Shape& s, uint32_t flag, int event) {
     Core& core = mmad.core();
-    const uint64_t first = c.offset / 1024;
-    for (uint64_t unit = first; unit < first + uint64_t{s.mb} * s.nb; ++unit) {
-        if (core.unit_flag.at(unit) >= 0 && event < 0) {
+    const uint64_t first = c.offset / 1024, last = first + uint64_t{s.mb} * s.nb - 1;
+    if (event >= 0) {
+        if (flag == 3) core.release_units(first, last, PIPE_M, event);
+        return;
+    }
+    for (uint64_t unit = first; unit <= last; ++unit) {
+        if (core.units.at(unit).filled_by >= 0) {
             fail(mmad.site(),
                  "Mmad%s writes L0C at %llu, which a Fixpipe with unit flag has not "
                  "drained yet: the hardware hangs",
                  flag != 0 ? " with unit flag" : "", static_cast<unsigned long long>(unit * 1024));
         }
-        if (event >= 0 && flag == 3) core.unit_flag.at(unit) = event;
     }
+    if (flag != 0) core.await_units(first, last, PIPE_M);
 }
 
 }  // namespace

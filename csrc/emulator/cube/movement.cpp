@@ -162,11 +162,17 @@ void copy_local_to_local(const LocalOperand& dst, const LocalOperand& src,
         pipe = PIPE_V;
         work = {&Costs::vector_gap, static_cast<double>(blocks * kBlock),
                 &Costs::vector_bytes_per_cycle, &Costs::vector_latency};
+    } else if (from_buffer == Buffer::UB && to_buffer == Buffer::L1 && machine.soc().arch == 3510) {
+        pipe = PIPE_MTE3;  // to L1 of the block's cube core; the rate is assumed
+        work = {&Costs::mte1_gap, static_cast<double>(blocks * kBlock), &Costs::l1_to_l0a,
+                &Costs::mte1_latency};
     } else {
         fail(site, "DataCopy: there is no path from %s to %s", buffer_name(from_buffer),
              buffer_name(to_buffer));
     }
-    const View to = view_of(dst, to_buffer == Buffer::FB ? 128 : 32, "dst", site);
+    const View to = pipe == PIPE_MTE3
+                        ? block_view(Buffer::L1, -1, dst.address, dst.bytes, 32, "dst", site)
+                        : view_of(dst, to_buffer == Buffer::FB ? 128 : 32, "dst", site);
     const Pieces pieces(params, unit);
     Instruction copy(pipe, "DataCopy", site);
     copy.reads_raw(from, pieces.in_source());
@@ -197,7 +203,7 @@ void copy_nd_to_nz(const LocalOperand& dst, const GlobalOperand& src,
     require_field(name, "dstNzMatrixStride", params.dstNzMatrixStride, 0,
                   arch == 2201 ? 16384 : (1ll << 32) - 1, site);
     const View to = view_of(dst, 32, "dst", site);
-    if (to.buffer() != Buffer::L1) {
+    if (to.buffer() != Buffer::L1 && to.buffer() != Buffer::UB) {
         fail(site, "DataCopy ND2NZ: there is no path from GM to %s", buffer_name(to.buffer()));
     }
     const View from = view_of(src, "src", site);

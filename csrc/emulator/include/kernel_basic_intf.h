@@ -1,7 +1,8 @@
 // The whole basic API.
 #pragma once
 
-#include "ascendc/cube.h"
+#include "ascendc/custom_operator.h"
+#include "ascendc/load3d_packed.h"
 #include "core/launch.h"
 #if __has_include("vector/api.h")
 #include "vector/api.h"

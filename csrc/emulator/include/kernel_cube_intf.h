@@ -1,5 +1,6 @@
 // The matrix side of the basic API.
 #pragma once
 
-#include "ascendc/cube.h"
+#include "ascendc/custom_operator.h"
+#include "ascendc/load3d_packed.h"
 #include "core/launch.h"

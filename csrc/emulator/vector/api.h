@@ -2,6 +2,7 @@
 #pragma once
 
 #include "vector/arithmetic.h"
+#include "vector/broadcast.h"
 #include "vector/builtins.h"
 #include "vector/cast.h"
 #include "vector/compare_select.h"

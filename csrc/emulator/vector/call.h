@@ -167,6 +167,31 @@ class VectorCall {
         instruction_.writes(view, region);
     }
 
+    // The three for an instruction that moves elements without using them: bytes that nothing has
+    // written may move as such, unless the launch is strict.
+    void moves_from(const Operand& operand, const Lanes& lanes) {
+        const bool strict = instruction_.core().machine.options().strict;
+        const View& view = views_[operand.view];
+        for (Region region : regions_of(operand, lanes)) {
+            region.offset -= view.offset;
+            instruction_.reads_if(strict, view, region);
+        }
+    }
+    void moves_to(const Operand& operand, const Lanes& lanes) {
+        const View& view = views_[operand.view];
+        for (Region region : regions_of(operand, lanes)) {
+            region.offset -= view.offset;
+            instruction_.writes_raw(view, region);
+        }
+    }
+    void move(const Operand& to, const Operand& from, uint32_t iteration, uint32_t lane,
+              uint32_t count) {
+        const View &target = views_[to.view], &source = views_[from.view];
+        Instruction::copy_raw(target, to.offset(iteration, lane) - target.offset, source,
+                              from.offset(iteration, lane) - source.offset,
+                              uint64_t{count} * to.bits / 8);
+    }
+
     void require_no_overlap(const Operand& destination, const Operand& source, const Lanes& lanes,
                             bool may_accumulate = false) {
         const int64_t bad = overlap_violation(destination, source, lanes, may_accumulate);

@@ -52,38 +52,6 @@ void run_brcb(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>&
     call.issue(vector_cost::kFill, lanes);
 }
 
-// Copy in counter mode: the mask counts the elements of every iteration, which may be more than 256
-// bytes (documented exception).
-template <typename T>
-void copy_counted(VectorCall& call, const Operand& to, const Operand& from, uint32_t repeats) {
-    constexpr uint32_t width = kIterationBytes / sizeof(T);
-    const auto count = static_cast<uint32_t>(call.state().mask[0]);
-    if (repeats == 0 || count == 0) {
-        return call.issue(vector_cost::kFill, Lanes::counted(0, width));
-    }
-    const auto regions = [&](const Operand& operand) {
-        std::vector<Region> all;
-        prefix_regions(operand, 0, repeats, count, all);
-        return all;
-    };
-    const auto end = [&](const Operand& operand) {
-        return operand.offset(repeats - 1, count - 1) + operand.bits / 8;
-    };
-    if (!to.same_place(from) && from.base < end(to) && to.base < end(from)) {
-        fail(call.site(), "Copy: dst overlaps src");
-    }
-    for (const Region& region : regions(from)) call.reads_bytes(from, region.offset, region);
-    for (const Region& region : regions(to)) call.writes_bytes(to, region.offset, region);
-    for (uint32_t r = 0; r < repeats; ++r) {
-        for (uint32_t lane = 0; lane < count; lane += to.per_block()) {
-            const uint32_t elements = std::min(to.per_block(), count - lane);
-            std::memmove(to.at(r, lane), from.at(r, lane), elements * sizeof(T));
-        }
-    }
-    call.issue(vector_cost::kFill,
-               Lanes::counted(uint64_t{repeats} * ((count + width - 1) / width) * width, width));
-}
-
 template <typename T>
 void run_copy(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>& src,
               const Form& form, const AscendC::CopyRepeatParams& p, Site site) {
@@ -92,18 +60,36 @@ void run_copy(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTensor<T>&
     require_range("Copy", "srcRepeatSize", p.srcRepeatSize, 0, 4095, site);
     VectorCall call("Copy", site);
     const Lanes lanes = call.lanes(form, sizeof(T));
-    const Operand from = call.operand(src, "src", p.srcStride, p.srcRepeatSize);
-    const Operand to = call.operand(dst, "dst", p.dstStride, p.dstRepeatSize);
-    if (lanes.counted() && form.kind != Form::kCount) {
-        return copy_counted<T>(call, to, from, static_cast<uint32_t>(form.number));
-    }
-    call.require_no_overlap(to, from, lanes);
-    call.reads(from, lanes);
-    call.writes(to, lanes);
-    for_each_segment(lanes, std::array{to, from}, [&](uint32_t r, uint32_t lane, uint32_t count) {
-        std::memmove(to.at(r, lane), from.at(r, lane), count * sizeof(T));
+    // In counter mode the mask counts the elements of every repeat, whose DataBlocks follow each
+    // other at the block stride however many they are (documented exception).
+    const bool counts = lanes.counted() && form.kind != Form::kCount;
+    const auto parts = counts ? static_cast<uint32_t>(form.number) : 1;
+    Operand from = call.operand(src, "src", p.srcStride,
+                                counts ? kBlocks * p.srcStride : uint32_t{p.srcRepeatSize});
+    Operand to = call.operand(dst, "dst", p.dstStride,
+                              counts ? kBlocks * p.dstStride : uint32_t{p.dstRepeatSize});
+    const auto each_part = [&](auto visit) {
+        for (uint32_t part = 0; part < parts; ++part) {
+            Operand source = from, target = to;
+            source.base += uint64_t{part} * p.srcRepeatSize * kBlockBytes;
+            target.base += uint64_t{part} * p.dstRepeatSize * kBlockBytes;
+            visit(source, target);
+        }
+    };
+    each_part([&](const Operand& source, const Operand& target) {
+        call.require_no_overlap(target, source, lanes);
+        call.moves_from(source, lanes);
     });
-    call.issue(vector_cost::kFill, lanes);
+    each_part([&](const Operand&, const Operand& target) { call.moves_to(target, lanes); });
+    each_part([&](const Operand& source, const Operand& target) {
+        for_each_segment(lanes, std::array{target, source},
+                         [&](uint32_t r, uint32_t lane, uint32_t count) {
+                             call.move(target, source, r, lane, count);
+                         });
+    });
+    const uint64_t width = lanes.width(), iterations = uint64_t{parts} * lanes.iterations();
+    call.issue(vector_cost::kFill,
+               counts ? Lanes::counted(iterations * width, lanes.width()) : lanes);
 }
 
 // dst[i] = element of src at byte base + offset[i].

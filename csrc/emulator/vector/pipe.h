@@ -147,9 +147,11 @@ class TPipe : public emulator_detail::BufferSource {
         for (int i = 0; i < emulator::kBuffers; ++i) {
             const auto buffer = static_cast<emulator::Buffer>(i);
             arena_.head[i] = 0;
-            arena_.end[i] = buffer != emulator::Buffer::GM && core.has(buffer)
-                                ? static_cast<uint32_t>(core.memory(buffer).size())
-                                : 0;
+            // Sources for both core types divide buffers that the other one has, and do not use
+            // them here: an access fails, not the division.
+            arena_.end[i] = buffer == emulator::Buffer::GM ? 0
+                            : core.has(buffer) ? static_cast<uint32_t>(core.memory(buffer).size())
+                                               : UINT32_MAX;
         }
     }
     // Waits for the flags that FreeTensor raised and nobody has waited for.

@@ -273,6 +273,18 @@ void WholeReduceMin(EMULATOR_REDUCE_PARAMETERS(T),
         "WholeReduceMin", dst, src, emulator::Form::masked(isSetMask, mask, repeatTime),
         {"WholeReduceMin", dstRepStride, srcBlkStride, srcRepStride, site}, order, site);
 }
+// The older name of a sum per iteration; dstBlkStride says nothing.
+template <typename T, bool isSetMask = true>
+void RepeatReduceSum(const LocalTensor<T>& dst, const LocalTensor<T>& src, const int32_t repeatTime,
+                     const int32_t mask, const int32_t dstBlkStride, const int32_t srcBlkStride,
+                     const int32_t dstRepStride, const int32_t srcRepStride,
+                     Site site = Site::here()) {
+    (void)dstBlkStride;
+    emulator::run_reduce_repeat<ReduceType::SUM>(
+        "RepeatReduceSum", dst, src, emulator::Form::masked(isSetMask, mask, repeatTime),
+        {"RepeatReduceSum", dstRepStride, srcBlkStride, srcRepStride, site},
+        ReduceOrder::ORDER_ONLY_VALUE, site);
+}
 #undef EMULATOR_REDUCE_PARAMETERS
 
 #define EMULATOR_GROUP_REDUCE(Name, TYPE, GROUP, COST)                                            \

@@ -1,4 +1,4 @@
-// Atomic addition in global memory: out of UB and L0C, in every type, and what still is a race.
+// Atomic operations in global memory: out of UB and L0C, in every type, and what still is a race.
 #include "harness.h"
 
 using namespace harness;
@@ -35,6 +35,27 @@ void adds_vector(double low, double high) {
     CHECK_ALL(N, same_bits(copied.values()[i], sum(i)));
     CHECK_ALL(N, same_bits(padded.values()[i], i < N - 1 ? sum(i) : before[i]));
     CHECK_ALL(N, same_bits(replaced.values()[i], addend[i]));
+}
+
+// The larger and the smaller of what is there and what is stored.
+template <typename T>
+void extremes(double low, double high) {
+    const auto before = random_values<T>(N, low, high, 1),
+               stored = random_values<T>(N, low, high, 2);
+    Global<T> largest(before), smallest(before), source(stored);
+    CHECK(run([&] {
+              const auto x = at<T>(TPosition::VECCALC, 0, N);
+              DataCopy(x, source.tensor(), N);
+              sync<HardEvent::MTE2_MTE3>();
+              SetAtomicMax<T>();
+              store(largest, x);
+              SetAtomicMin<T>();
+              store(smallest, x);
+              DisableDmaAtomic();
+          }).empty());
+    const auto at = [](T value) { return static_cast<float>(value); };
+    CHECK_ALL(N, at(largest.values()[i]) == std::max(at(before[i]), at(stored[i])));
+    CHECK_ALL(N, at(smallest.values()[i]) == std::min(at(before[i]), at(stored[i])));
 }
 
 // Runs of a copy with gaps on both sides: what lies between them stays.
@@ -123,6 +144,14 @@ void races() {
               store(target, x);
           }).empty());
     CHECK_ALL(N, target.values()[i] == 5.0f);
+    // So do maxima, but not maxima and sums.
+    const auto grows = [&](LocalTensor<float> x) {
+        SetAtomicMax<float>();
+        store(target, x);
+        DisableDmaAtomic();
+    };
+    CHECK(two_cores(grows, grows).empty());
+    CHECK(race(two_cores(grows, adds)));
     // Not so with other accesses, also where an ordered addition stands between.
     CHECK(race(two_cores(adds, writes)));
     CHECK(race(two_cores(writes, adds)));
@@ -136,6 +165,8 @@ void errors() {
     Global<float> target(filled<float>(N, 0)), fresh(filled<float>(N, 0), false);
     EXPECT_ERROR("does not take uint8_t", { SetAtomicAdd<uint8_t>(); });
     EXPECT_ERROR("does not take int64_t", { SetAtomicAdd<int64_t>(); });
+    EXPECT_ERROR("SetAtomicMax does not take uint16_t", { SetAtomicMax<uint16_t>(); });
+    EXPECT_ERROR("SetAtomicType does not take int64_t", { SetAtomicType<int64_t>(); });
     const auto ones = [] {
         const auto x = at<float>(TPosition::VECCALC, 0, N);
         Duplicate(x, 1.0f, N);
@@ -144,6 +175,13 @@ void errors() {
     };
     EXPECT_ERROR("SetAtomicAdd is for half", {
         SetAtomicAdd<half>();
+        store(target, ones());
+    });
+    // A type alone starts nothing; with an operation it replaces the operation's.
+    CHECK(run([&] { SetAtomicType<half>(); }).empty());
+    EXPECT_ERROR("SetAtomicMin is for half", {
+        SetAtomicMin<float>();
+        SetAtomicType<half>();
         store(target, ones());
     });
     EXPECT_ERROR("nothing has written", {
@@ -165,6 +203,12 @@ int main() {
     adds_vector<int8_t>(-60, 60);
     adds_vector<int16_t>(-9000, 9000);
     adds_vector<int32_t>(-9000, 9000);
+    extremes<float>(-1, 1);
+    extremes<half>(-1, 1);
+    extremes<bfloat16_t>(-1, 1);
+    extremes<int8_t>(-100, 100);
+    extremes<int16_t>(-9000, 9000);
+    extremes<int32_t>(-9000, 9000);
     strided();
     adds_l0c();
     races();

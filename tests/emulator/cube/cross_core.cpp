@@ -142,6 +142,110 @@ void failures_of_flags() {
     EXPECT("deadlock", run_kernel([] { SyncAll<false>(); }, kMix, 100));
 }
 
+// A unit flag orders Fixpipe after Mmad, and so after all that Mmad waited for: a vector core that
+// hears of Fixpipe may overwrite the operands.
+void unit_flags() {
+    constexpr uint32_t n = 16;
+    Global<half> a(filled<half>(n * n, 1)), b(filled<half>(n * n, 1));
+    Global<float> c(filled<float>(n * n, 0));
+    const auto kernel = [&](uint8_t flag) {
+        return [&, flag] {
+            if ASCEND_IS_AIC {
+                load_operands(a.tensor(), b.tensor(), n, n, n);
+                const auto co = at<float>(TPosition::CO1, 0, n * n);
+                Mmad(co, at<half>(TPosition::A2, 0, n * n), at<half>(TPosition::B2, 0, n * n),
+                     MmadParams(n, n, n, flag, false, true));
+                if (flag != 0) {
+                    FixpipeParamsV220 params(n, n, n, n, false);
+                    params.unitFlag = flag;
+                    Fixpipe(c.tensor(), co, params);
+                }
+                CrossCoreSetFlag<2, PIPE_FIX>(1);
+            }
+            if ASCEND_IS_AIV {
+                CrossCoreWaitFlag(1);
+                const auto zeros = at<half>(TPosition::VECCALC, 0, n * n);
+                Duplicate(zeros, half(0), n * n);
+                PipeBarrier<PIPE_ALL>();
+                if (GetSubBlockIdx() == 0) DataCopy(a.tensor(), zeros, n * n);
+            }
+        };
+    };
+    EXPECT("", run_kernel(kernel(3), kMix));
+    CHECK_ALL(n * n, c.values()[i] == n);
+    EXPECT("race: DataCopy", run_kernel(kernel(0), kMix));
+}
+
+#if __NPU_ARCH__ == 3510
+// A vector core stores in L1 of its cube core, which leaves the product in UB of a vector core.
+void shared_buffers() {
+    constexpr uint32_t n = 16;
+    Global<half> a(random_values<half>(n * n, -1, 1, 1)), b(random_values<half>(n * n, -1, 1, 2));
+    Global<float> c(filled<float>(n * n, 0));
+    const auto kernel = [&](bool meets) {
+        return [&, meets] {
+            if ASCEND_IS_AIV {
+                if (GetSubBlockIdx() == 1) {
+                    const auto x = at<half>(TPosition::VECCALC, 0, n * n);
+                    DataCopy(x, a.tensor(), Nd2NzParams{1, n, n, 0, n, n, 1, 0});
+                    sync<HardEvent::MTE2_MTE3>();
+                    DataCopy(at<half>(TPosition::A1, 0, n * n), x, n * n);
+                    CrossCoreSetFlag<4, PIPE_MTE3>(0);
+                    CrossCoreWaitFlag<4, PIPE_MTE3>(1);
+                    DataCopy(c.tensor(), at<float>(TPosition::VECCALC, 4096, n * n), n * n);
+                }
+            }
+            if ASCEND_IS_AIC {
+                const auto a1 = at<half>(TPosition::A1, 0, n * n), b1 = a1[4 * n * n];
+                const auto a2 = at<half>(TPosition::A2, 0, n * n);
+                const auto b2 = at<half>(TPosition::B2, 0, n * n);
+                const auto co = at<float>(TPosition::CO1, 0, n * n);
+                DataCopy(b1, b.tensor(), Nd2NzParams{1, n, n, 0, n, n, 1, 0});
+                sync<HardEvent::MTE2_MTE1>();
+                if (meets) CrossCoreWaitFlag<4, PIPE_MTE1>(16);
+                LoadData(a2, a1, LoadData2DParamsV2(0, 0, 1, 1, 1, 1, false, 0));
+                LoadData(b2, b1, LoadData2DParamsV2(0, 0, 1, 1, 1, 1, true, 0));
+                sync<HardEvent::MTE1_M>();
+                Mmad(co, a2, b2, mmad_params<half>(n, n, n));
+                sync<HardEvent::M_FIX>();
+                FixpipeParamsArch3510<CO2Layout::ROW_MAJOR> params(n, n, n, n);
+                params.subBlockId = true;
+                Fixpipe(at<float>(TPosition::VECCALC, 4096, n * n), co, params);
+                if (!meets) CrossCoreWaitFlag<4, PIPE_FIX>(16);
+                CrossCoreSetFlag<4, PIPE_FIX>(17);
+            }
+        };
+    };
+    EXPECT("", run_kernel(kernel(true), kMix));
+    CHECK_ALL(n * n, c.values()[i] == exact<float>(a.values(), b.values(), n, n, i));
+    EXPECT("race: DataCopy (pipe MTE3) writes L1", run_kernel(kernel(false), kMix));
+    EXPECT("of another core, which the block does not have",
+           run_kernel(
+               [] {
+                   const auto x = at<half>(TPosition::VECCALC, 0, 256);
+                   Duplicate(x, half(1), 256);
+                   sync<HardEvent::V_MTE3>();
+                   DataCopy(at<half>(TPosition::A1, 0, 256), x, 256);
+               },
+               {0, 1}));
+}
+#endif
+
+#if __NPU_ARCH__ == 3510
+// Vector instructions keep their order; a strict launch asks for the barrier all the same.
+void vector_order() {
+    const auto kernel = [] {
+        const auto x = at<float>(TPosition::VECCALC, 0, 64);
+        Duplicate(x, 1.0f, 64);
+        Adds(x, x, 1.0f, 64);
+    };
+    emulator::Options options;
+    EXPECT("", run_kernel(kernel, {0, 1}, 1, options));
+    options.strict = true;
+    EXPECT("race: Adds", run_kernel(kernel, {0, 1}, 1, options));
+}
+#endif
+
 void indices() {
     EXPECT("", run_kernel(
                    [] {
@@ -163,6 +267,11 @@ void indices() {
 int main() {
     modes();
     failures_of_flags();
+    unit_flags();
+#if __NPU_ARCH__ == 3510
+    shared_buffers();
+    vector_order();
+#endif
     indices();
     return finish("cross_core");
 }

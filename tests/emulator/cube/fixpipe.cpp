@@ -197,6 +197,12 @@ void registers() {
         DataCopy(out, co, DataCopyCO12DstParams(N, N, N, N, QuantMode_t::DEQF16, 0, false, true));
     });
     CHECK_ALL(N * N, same_bits(halves[i], half(static_cast<float>(int_product(i)) * 0.25f)));
+    // In NZ the stride counts 32 bytes, on either architecture.
+    const auto blocks = leave_l0c<int8_t, int32_t, half>(kI, kJ, N * N, [](auto out, auto co) {
+        SetFixpipePreQuantFlag(parameter(0.25f, 0, false));
+        DataCopy(out, co, DataCopyCO12DstParams(N, N, N, N, QuantMode_t::DEQF16, 0, false, false));
+    });
+    CHECK_ALL(N * N, same_bits(blocks[i % N / 16 * 16 * N + i / N * 16 + i % 16], halves[i]));
 }
 
 #if __NPU_ARCH__ == 3510

@@ -65,6 +65,26 @@ int main() {
         right.fMatrixCtrl = true;
         LoadData<half, kFromRegisters>(b2, b1, right);
     });
+    // The fields in two words; the image and the padding value are always those of the registers.
+    const auto packed = [](auto b2, auto b1) {
+        LoadData3DParamsV2Pro p;
+        p.channelSize = N;
+        p.extConfig = uint64_t{N} << 16 | N;
+        LoadData(b2, b1, p);
+    };
+    product([&](auto b2, auto b1) {
+        Load3DSetFMatrixCal(N, 1, pads);
+        SetLoadDataPaddingValue<half>(2);
+        packed(b2, b1);
+    });
+    EXPECT_CUBE("SetFmatrix of FMATRIX_LEFT comes first",
+                packed(at<half>(TPosition::B2, 0, N * N), at<half>(TPosition::A1, 0, N * N)));
+#if __NPU_ARCH__ == 2201
+    const auto bytes = at<int8_t>(TPosition::B2, 0, 512);
+    EXPECT_CUBE(
+        "LoadDataWithSparse is not modelled",
+        LoadDataWithSparse(bytes, bytes, at<uint8_t>(TPosition::B1, 0, 128), LoadData2dParams()));
+#endif
     EXPECT_CUBE("SetFmatrix of FMATRIX_LEFT comes first", {
         LoadData<half, kFromRegisters>(at<half>(TPosition::B2, 0, N * N),
                                        at<half>(TPosition::A1, 0, N * N), params(N));

@@ -170,7 +170,19 @@ static void matrix_queues() {
     }
 }
 
-static void mistakes() {
+static  // A source for both core types may divide a buffer of the other one, and not use it.
+    void buffers_of_the_other_core() {
+    const auto kernel = [](bool uses) {
+        TPipe pipe;
+        TBuf<TPosition::A1> of_cube;
+        pipe.InitBuffer(of_cube, 100 * 1024);
+        if (uses) of_cube.Get<half>().SetValue(0, half(1));
+    };
+    CHECK(run([&] { kernel(false); }).empty());
+    EXPECT_ERROR("which this core does not have", kernel(true));
+}
+
+void mistakes() {
     EXPECT_ERROR("the queue is empty", {
         TPipe pipe;
         TQue<TPosition::VECIN, 1> in;
@@ -202,6 +214,7 @@ int main() {
     pipeline();
     bind_and_pools();
     matrix_queues();
+    buffers_of_the_other_core();
     mistakes();
     return finish("queue");
 }

@@ -1,4 +1,4 @@
-// Atomic accumulation in global memory by what UB, L1 (dav-2201) and L0C store there.
+// Atomic operations in global memory by what UB, L1 (dav-2201) and L0C store there.
 #pragma once
 
 #include "cube/atomic.h"
@@ -7,7 +7,19 @@ namespace AscendC {
 
 template <typename T>
 inline void SetAtomicAdd(emulator::Site site = emulator::Site::here()) {
-    emulator::set_atomic_add(emulator::dtype_of<T>(), site);
+    emulator::set_atomic(emulator::Atomic::kAdd, emulator::dtype_of<T>(), "SetAtomicAdd", site);
+}
+template <typename T>
+inline void SetAtomicMax(emulator::Site site = emulator::Site::here()) {
+    emulator::set_atomic(emulator::Atomic::kMax, emulator::dtype_of<T>(), "SetAtomicMax", site);
+}
+template <typename T>
+inline void SetAtomicMin(emulator::Site site = emulator::Site::here()) {
+    emulator::set_atomic(emulator::Atomic::kMin, emulator::dtype_of<T>(), "SetAtomicMin", site);
+}
+template <typename T>
+inline void SetAtomicType(emulator::Site site = emulator::Site::here()) {
+    emulator::set_atomic_type(emulator::dtype_of<T>(), site);
 }
 inline void DisableDmaAtomic() { emulator::disable_dma_atomic(); }
 // The older name.

@@ -273,6 +273,7 @@ inline emulator::FixpipeCall emulator_fixpipe_call(const FixpipeParamsArch3510<l
     call.relu = p.reluEn || p.preReluMode == ReluMode::NORMAL_RELU;
     call.unit_flag = p.unitFlag;
     call.channel_split = p.isChannelSplit;
+    call.sub_block = p.subBlockId;
     if (p.preReluMode == ReluMode::SCALAR_RELU || p.preReluMode == ReluMode::VECTOR_RELU ||
         p.preClipReluMode != ClipReluMode::NOCLIP_RELU || p.dualDstCtl != 0) {
         emulator::fail(site,
@@ -378,8 +379,7 @@ inline void SetFixPipeConfig(const LocalTensor<T>& scales, bool = false) {
     state.quant_vector = scales.operand();
 }
 
-inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams& p,
-                                                    uint32_t element_size, Site site) {
+inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams& p, Site site) {
     auto& state = emulator::current_core().state<emulator::FixpipeState>();
     if (p.clipReluPre != 0 || p.eltWiseOp != 0) {
         emulator::fail(site,
@@ -401,10 +401,6 @@ inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams&
     params.dstNdStride = state.dst_nd_stride;
     emulator::FixpipeCall call =
         emulator_fixpipe_call(params, p.nz2ndEn ? CO2Layout::ROW_MAJOR : CO2Layout::NZ, site);
-    // On dav-3510 strides of the NZ output count elements.
-    if (__NPU_ARCH__ == 3510 && !p.nz2ndEn) {
-        call.dst_stride = uint64_t{p.dstStride} * element_size;
-    }
     if (state.has_quant_vector) call.quant_vector = &state.quant_vector;
     call.bare = true;
     return call;
@@ -412,14 +408,12 @@ inline emulator::FixpipeCall emulator_copy_out_call(const DataCopyCO12DstParams&
 template <typename T, typename U>
 inline void DataCopy(const GlobalTensor<T>& dst, const LocalTensor<U>& src,
                      const DataCopyCO12DstParams& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, sizeof(T), site),
-                      site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, site), site);
 }
 template <typename T, typename U>
 inline void DataCopy(const LocalTensor<T>& dst, const LocalTensor<U>& src,
                      const DataCopyCO12DstParams& params, Site site = Site::here()) {
-    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, sizeof(T), site),
-                      site);
+    emulator::fixpipe(dst.operand(), src.operand(), emulator_copy_out_call(params, site), site);
 }
 
 }  // namespace AscendC

@@ -44,6 +44,9 @@ inline void PipeBarrier(emulator::Site site = emulator::Site::here()) {
     emulator::current_core().barrier(pipe, site);
 }
 
+// Where the flags between cores lie in memory; the emulator's have no address.
+inline void SetSyncBaseAddr(uint64_t) {}
+
 // The user's part of the workspace. A launch passes nothing else: there is no system part to skip.
 inline __gm__ uint8_t* GetUserWorkspace(__gm__ uint8_t* workspace,
                                         emulator::Site site = emulator::Site::here()) {
