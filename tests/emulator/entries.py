@@ -16,13 +16,15 @@ PAGE = ROOT / "docs" / "emulator.md"
 ARCHITECTURES = (2201, 3510)
 
 HEADERS = {
-    "Tensors, positions, flags": ("tensor", "types", "sync", "qualifiers", "builtins"),
+    "Tensors, positions, flags": (
+        *("tensor", "types", "sync", "qualifiers", "builtins", "custom_operator"),
+    ),
     "Queues and buffers": ("pipe", "queue", "buffers"),
     "Data movement": ("params", "copy_pad", "loop_mode"),
-    "Matrix unit, Fixpipe": ("cube", "atomic"),
+    "Matrix unit, Fixpipe": ("cube", "load3d_packed", "atomic"),
     "Vector arithmetic": ("arithmetic", "cast", "scalar_types"),
     "Comparison, selection, reduction": ("compare_select", "reduce"),
-    "Filling, gathering, transposition": ("fill_gather", "transpose"),
+    "Filling, gathering, transposition": ("fill_gather", "broadcast", "transpose"),
     "Masks, modes, debugging": ("mask", "debug"),
 }
 """Row of the table -> headers, by their stems."""
