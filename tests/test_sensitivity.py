@@ -93,7 +93,7 @@ def test_a_cost_far_off_moves_the_time_the_right_way(recording: Recording, name:
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"gm_gpa": 1}, 'unknown cost "gm_gpa"; known: cube_k_b8, '),
+    ({"gm_gpa": 1}, 'unknown cost "gm_gpa"; known: cube_k_b4, '),
     ({"gm_gap": 0}, 'cost gm_gap is "0"; accepted: a finite number above 0'),
     ({"gm_gap": -2.5}, 'cost gm_gap is "-2.5"'),
     ({"gm_gap": float("nan")}, 'cost gm_gap is "nan"'),

@@ -303,6 +303,7 @@ class WithKernel(ReferenceBackend):
     """A backend whose kernel of the rule takes K = 16 alone, and is the recurrence."""
 
     name = "with_kernel"
+    rule_dtype = torch.float32
     runs = 0
 
     def reject_rule(self, request: RuleRequest, work: Floating) -> str | None:

@@ -172,7 +172,7 @@ void costs_by_name() {
         CHECK(emulator_recording_time_ns(recording, wrong) == -1);
     }
     CHECK(emulator_set_option("costs", "gm_read_latncy=1") == -1);
-    CHECK(std::string(emulator_error()).find("unknown cost \"gm_read_latncy\"; known: cube_k_b8") !=
+    CHECK(std::string(emulator_error()).find("unknown cost \"gm_read_latncy\"; known: cube_k_b4") !=
           std::string::npos);
     CHECK(emulator_set_option("costs", "") == 0);
     CHECK(launch() == base);
