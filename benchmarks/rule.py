@@ -157,7 +157,7 @@ def line_of(kernel: Kernel, chunks: int, apart: bool) -> Line:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=list(KERNELS))
-    parser.add_argument("--chunks", type=int, default=16, help="of a core in the shortest run")
+    parser.add_argument("--chunks", type=int, default=48, help="of a core in the shortest run")
     parser.add_argument("--apart", action="store_true", help="heads share no line of memory")
     parser.add_argument("--json", help="write the figures to this file")
     arguments = parser.parse_args()
