@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from itertools import pairwise
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
@@ -146,7 +147,7 @@ def by_recurrence(x: dict[str, Any]) -> tuple[Tensor, Tensor]:
     q, k, v, g, beta, state = (x[n].double() for n in ("q", "k", "v", "g", "beta", "initial_state"))
     tokens = (norm(q, dim=-1), norm(k, dim=-1), v, g, beta)
     results, states = [], state.clone()
-    for n, (first, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for n, (first, end) in enumerate(pairwise(bounds)):
         if first < end:
             o, final = naive_recurrent_gated_delta_rule(
                 *(y[:, first:end] for y in tokens),
