@@ -196,6 +196,17 @@ def test_the_kernel_serves_their_chunk_rule(their_rule: Callable[..., Any]) -> N
     assert torch.isfinite(found).all() and torch.equal(found, here[0])
 
 
+def test_gradients_of_their_chunk_rule(their_rule: Callable[..., Any]) -> None:
+    def gradients(rule: Callable[..., Any]) -> tuple[Tensor, ...]:
+        x = {n: y.requires_grad_() for n, y in rule_arguments(dtype=torch.float32).items()}
+        o, _ = rule(**x, use_qk_l2norm_in_kernel=True)
+        return torch.autograd.grad(o.sin().sum(), list(x.values()))
+
+    with integrations.enable("flash_linear_attention"):
+        found = gradients(their_rule)
+    assert all(map(torch.equal, found, gradients(chunk_gated_delta_rule)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
