@@ -9,7 +9,7 @@ SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc cmake -type 
 demo: $(VENV)/.package
 	$(BIN)/python -m neumann_tril demo
 
-test: $(VENV)/.package $(VENV)/.tests $(VENV)/.torch_npu
+test: $(VENV)/.package $(VENV)/.tests $(VENV)/.torch_npu $(VENV)/.vllm_ascend
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/.package
@@ -59,4 +59,13 @@ $(VENV)/.lint: $(VENV)/.package
 # Where it has no wheel for this Python, the tests that need it are skipped.
 $(VENV)/.torch_npu: $(VENV)/.torch
 	-$(BIN)/pip install -q --no-deps --target build/torch_npu torch_npu==2.13.0
+	touch $@
+
+# The source alone, for its tests: pip has unpacked it when the package asks for what is not here.
+$(VENV)/.vllm_ascend: $(VENV)/.torch
+	rm -rf build/pip build/vllm_ascend && mkdir -p build/pip
+	-TMPDIR=$(CURDIR)/build/pip $(BIN)/pip download --no-deps --no-build-isolation --no-clean \
+		--no-binary :all: -d build/pip vllm-ascend==0.23.0.post1 >build/pip/log 2>&1
+	-mv build/pip/pip-download-*/vllm-ascend_* build/vllm_ascend
+	rm -rf build/pip
 	touch $@

@@ -13,9 +13,10 @@ from torch import Tensor
 
 import neumann_tril as nt
 from neumann_tril import integrations, testing
-from neumann_tril.gdn import chunk_gated_delta_rule
+from neumann_tril.gdn import chunk_gated_delta_rule, explain
 from neumann_tril.integrations import UnsupportedVersionError
 from neumann_tril.integrations.base import Settings
+from neumann_tril.integrations.fla_rule import refusal as rule_refusal
 from neumann_tril.integrations.flash_linear_attention import FlashLinearAttention, refusal
 
 pytest.importorskip("triton", reason="flash-linear-attention needs triton, which is not installed")
@@ -149,3 +150,81 @@ def test_a_version_without_the_registry_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.delattr(module, "dispatch")
     with pytest.raises(UnsupportedVersionError, match="no registry of backends"):
         FlashLinearAttention().enable()
+
+
+# --- the whole rule ------------------------------------------------------------------------------
+
+
+def rule_arguments(length: int = 70, dtype: torch.dtype = torch.bfloat16) -> dict[str, Tensor]:
+    r = torch.Generator().manual_seed(length)
+    q, k, v = (torch.randn(1, length, 2, 16, generator=r).to(dtype) for _ in range(3))
+    g = -torch.rand(1, length, 2, generator=r)
+    return {"q": q, "k": k, "v": v, "g": g, "beta": torch.rand(1, length, 2, generator=r)}
+
+
+@pytest.fixture
+def their_rule() -> Callable[..., Any]:
+    module = importlib.import_module("fla.ops.gated_delta_rule")
+    return module.chunk_gated_delta_rule  # type: ignore[no-any-return]
+
+
+def test_their_chunk_rule_is_ours(their_rule: Callable[..., Any]) -> None:
+    """By position and by name, packed, with states of either layout."""
+    x = rule_arguments()
+    options: dict[str, Any] = {
+        "initial_state": torch.randn(3, 2, 16, 16),
+        "output_final_state": True,
+        "use_qk_l2norm_in_kernel": True,
+        "state_v_first": True,
+        "cu_seqlens": torch.tensor([0, 0, 30, 70]),
+    }
+    with integrations.enable("flash_linear_attention"):
+        found = their_rule(*x.values(), 0.3, **options)
+    expected = chunk_gated_delta_rule(**x, scale=0.3, **options)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    if not torch.cuda.is_available():
+        with pytest.raises(Exception):  # noqa: B017
+            their_rule(*x.values(), 0.3, **options)
+
+
+def test_the_kernel_serves_their_chunk_rule(their_rule: Callable[..., Any]) -> None:
+    x = rule_arguments()
+    with integrations.enable("flash_linear_attention", backend="emulator"):
+        assert explain(**x, backend="emulator").note is None
+        found, _ = their_rule(**x, use_qk_l2norm_in_kernel=True)
+    here = chunk_gated_delta_rule(**x, use_qk_l2norm_in_kernel=True, backend="emulator")
+    assert torch.isfinite(found).all() and torch.equal(found, here[0])
+
+
+def test_gradients_of_their_chunk_rule(their_rule: Callable[..., Any]) -> None:
+    def gradients(rule: Callable[..., Any]) -> tuple[Tensor, ...]:
+        x = {n: y.requires_grad_() for n, y in rule_arguments(dtype=torch.float32).items()}
+        o, _ = rule(**x, use_qk_l2norm_in_kernel=True)
+        return torch.autograd.grad(o.sin().sum(), list(x.values()))
+
+    with integrations.enable("flash_linear_attention"):
+        found = gradients(their_rule)
+    assert all(map(torch.equal, found, gradients(chunk_gated_delta_rule)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"cp_context": object()}, "cp_context is not supported"),
+        ({"head_first": False}, "head_first is not known"),
+        ({"chunk_size": 8}, "chunk size must be a multiple of 16"),
+        ({"g": torch.zeros(1, 8, 3)}, "g must have shape"),
+    ],
+)
+def test_calls_of_the_rule_that_are_left_to_the_package(
+    arguments: dict[str, Any], reason: str
+) -> None:
+    x = rule_arguments(8)
+    assert rule_refusal(x, Settings()) is None
+    found = rule_refusal({**x, **arguments}, Settings())
+    assert found is not None and reason in found
+
+
+def test_the_rule_on_other_devices_is_left_to_the_package() -> None:
+    x = {name: y.to("meta") for name, y in rule_arguments(8).items()}
+    assert "no backend for tensors on meta" in str(rule_refusal(x, Settings()))

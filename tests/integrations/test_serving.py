@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 import neumann_tril as nt
+from helpers import needs_emulator
 from neumann_tril import integrations, testing
+from neumann_tril.gdn import chunk_gated_delta_rule
 from neumann_tril.integrations import INTEGRATIONS, UnsupportedVersionError
 from neumann_tril.integrations.sglang import tri_inv_fn
 from neumann_tril.integrations.vllm_ascend import register
@@ -59,11 +61,24 @@ def chunk_gated_delta_rule_native(query, key, value, g, beta, chunk_size=64, ini
 
 def chunk_gated_delta_rule_fwd(A, cu_seqlens, dtype):
     return solve_tril(A=A, cu_seqlens=cu_seqlens, output_dtype=dtype)
+
+def chunk_gated_delta_rule_npu(q, k, v, g, beta, scale=None, initial_state=None,
+                               output_final_state=True, cu_seqlens=None, head_first=False,
+                               use_qk_l2norm_in_kernel=False):
+    raise RuntimeError("needs an NPU")
+    return o, final_state, h
+"""
+SGLANG_KERNELS = "sglang.srt.layers.attention.linear.kernels.gdn_triton"
+SGLANG_LAYERS = "sglang.srt.hardware_backend.npu.attention.ascend_gdn_backend"
+SGLANG_LAYER = """
+class AscendGDNAttnBackend:
+    def chunk_gdn(self, q, k, v, g, beta, initial_state, cu_seqlens):
+        raise RuntimeError("needs an NPU")
 """
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """Make a module of this source importable, as if its package were installed."""
     genuine = importlib.metadata.version
     packages: set[str] = set()
@@ -71,9 +86,13 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def install(path: str, source: str) -> ModuleType:
         parts = path.split(".")
         for n in range(1, len(parts)):
-            monkeypatch.setitem(sys.modules, ".".join(parts[:n]), ModuleType(parts[n - 1]))
+            parent = ModuleType(parts[n - 1])
+            parent.__path__ = []
+            monkeypatch.setitem(sys.modules, ".".join(parts[:n]), parent)
         module = ModuleType(path)
-        exec("import torch\n" + source, vars(module))
+        file = tmp_path / f"{path}.py"  # for those who read the source
+        file.write_text("import torch\n" + source)
+        exec(compile(file.read_text(), file, "exec"), vars(module))
         monkeypatch.setitem(sys.modules, path, module)
         packages.add(parts[0])
         return module
@@ -160,3 +179,87 @@ def test_tri_inv_fn_has_their_sign_and_leaves_its_argument() -> None:
     X = tri_inv_fn()(A)
     assert torch.equal(A, before)
     torch.testing.assert_close(X @ (torch.eye(64) - A), torch.eye(64).expand(2, 64, 64))
+
+
+# Empty sequences at the start and in the middle; eight rows belong to none.
+BOUNDS = torch.tensor([0, 0, 70, 70, 100], dtype=torch.int32)
+BACKENDS = ["cpu", pytest.param("emulator", marks=needs_emulator)]
+
+
+def prompts() -> dict[str, Tensor]:
+    r = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(1, 108, 2, 32, generator=r).bfloat16() for _ in range(2))
+    return {
+        "q": q,
+        "k": k,
+        "v": torch.randn(1, 108, 4, 16, generator=r).bfloat16(),
+        "g": -torch.rand(1, 108, 4, generator=r),
+        "beta": torch.rand(1, 108, 4, generator=r).bfloat16(),
+        "initial_state": torch.randn(4, 4, 32, 16, generator=r),
+    }
+
+
+def expected_of(x: dict[str, Tensor], backend: str) -> tuple[Tensor, Tensor, Tensor]:
+    options: dict[str, Any] = {"output_final_state": True, "output_chunk_states": True}
+    options |= {"use_qk_l2norm_in_kernel": True, "cu_seqlens": BOUNDS, "backend": backend}
+    o, state, h = chunk_gated_delta_rule(**x, **options)
+    assert torch.isfinite(o).all() and torch.equal(state[[0, 2]], x["initial_state"][[0, 2]])
+    return o, state, h.bfloat16()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_rule_of_sglangs_kernels(install: Any, backend: str) -> None:
+    """With states (K, V), where SGLang has imported it by name too."""
+    kernels = install(SGLANG, SGLANG_NOW)
+    importer = install(SGLANG_KERNELS, "")
+    importer.chunk_gated_delta_rule = kernels.chunk_gated_delta_rule_npu
+    x = prompts()
+    call = {**x, "cu_seqlens": BOUNDS, "head_first": False, "use_qk_l2norm_in_kernel": True}
+    with integrations.enable("sglang", backend=backend):
+        found = importer.chunk_gated_delta_rule(**call)
+        assert kernels.chunk_gated_delta_rule_npu is importer.chunk_gated_delta_rule
+        with pytest.raises(ValueError, match="head_first=True is not supported"):
+            importer.chunk_gated_delta_rule(**{**call, "head_first": True})
+    for a, b in zip(found, expected_of(x, backend), strict=True):
+        assert a.dtype == b.dtype and torch.equal(a, b)
+    for rule in (importer.chunk_gated_delta_rule, kernels.chunk_gated_delta_rule_npu):
+        with pytest.raises(RuntimeError, match="needs an NPU"):
+            rule(**call)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_rule_of_sglangs_layers(install: Any, backend: str) -> None:
+    """With states (V, K), without the axis of the batch."""
+    install(SGLANG, SGLANG_NOW)
+    layer = install(SGLANG_LAYERS, SGLANG_LAYER).AscendGDNAttnBackend()
+    x = prompts()
+    call = {name: x[name][0] for name in ("q", "k", "v", "g", "beta")}
+    states = x["initial_state"].mT.contiguous()
+    with integrations.enable("sglang", backend=backend):
+        o, state, h = layer.chunk_gdn(**call, initial_state=states, cu_seqlens=BOUNDS)
+    expected = expected_of(x, backend)
+    assert torch.equal(o, expected[0][0])
+    assert torch.equal(state, expected[1].mT)
+    assert torch.equal(h, expected[2][0].mT)
+    with pytest.raises(RuntimeError, match="needs an NPU"):
+        layer.chunk_gdn(**call, initial_state=states, cu_seqlens=BOUNDS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("return o, final_state, h", "return o, final_state", "does not return o, final_state, h"),
+        ("head_first=False", "layout=None", "chunk_gated_delta_rule_npu takes q, k, v"),
+    ],
+)
+def test_another_rule_of_sglang_is_refused(install: Any, old: str, new: str, reason: str) -> None:
+    install(SGLANG, SGLANG_NOW.replace(old, new))
+    with pytest.raises(UnsupportedVersionError, match=reason):
+        integrations.enable("sglang")
+
+
+def test_another_layer_of_sglang_is_refused(install: Any) -> None:
+    install(SGLANG, SGLANG_NOW)
+    install(SGLANG_LAYERS, SGLANG_LAYER.replace(", cu_seqlens", ""))
+    with pytest.raises(UnsupportedVersionError, match="chunk_gdn takes self, q, k, v, g, beta"):
+        integrations.enable("sglang")

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers import needs_emulator
 from neumann_tril import integrations
-from neumann_tril.gdn import chunk_gated_delta_rule
+from neumann_tril.gdn import chunk_gated_delta_rule, explain
 from neumann_tril.integrations import UnsupportedVersionError
 from neumann_tril.integrations import transformers as ours
 from neumann_tril.integrations.base import Settings
@@ -182,6 +183,29 @@ def test_packed_sequences_are_kept_apart() -> None:
     o, _ = _rule(Settings())(x, x, x, g, beta, cu_seqlens=torch.tensor([0, 30, 50]))
     alone, _ = _rule(Settings())(x[:, 30:], x[:, 30:], x[:, 30:], g[:, 30:], beta[:, 30:])
     torch.testing.assert_close(o[:, 30:], alone, **CLOSE)
+
+
+@needs_emulator
+@pytest.mark.parametrize("name", LAYERS)
+def test_bfloat16_layers_reach_the_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the layers pass on is what the NPU kernel of the whole rule takes, in the emulator."""
+    served: list[Any] = []
+
+    def told(*args: Any, **kwargs: Any) -> Any:
+        asked = ("initial_state", "cu_seqlens", "chunk_size", "plan", "backend")
+        served.append(explain(*args, **{name: kwargs[name] for name in asked}))
+        return chunk_gated_delta_rule(*args, **kwargs)
+
+    monkeypatch.setattr(ours, "chunk_gated_delta_rule", told)
+    model = tiny(name).bfloat16()
+    ids = torch.randint(64, (1, 70), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected = model(input_ids=ids, use_cache=True)
+        with integrations.enable("transformers", backend="emulator"):
+            found = model(input_ids=ids, use_cache=True)
+    assert [(x.backend, x.note) for x in served] == [("emulator", None)] * 2
+    # Both round every activation to bfloat16.
+    torch.testing.assert_close(found.logits, expected.logits, rtol=0.05, atol=0.05)
 
 
 def test_status_names_what_is_replaced() -> None:

@@ -1,4 +1,5 @@
-"""flash-linear-attention: a backend of its registry for ``fla.ops.utils.solve_tril``.
+"""flash-linear-attention: backends of its registry for ``fla.ops.utils.solve_tril`` and for
+``chunk_gated_delta_rule``.
 
 The package asks its backends in the order of their priorities, this one first, whether they take a
 call; each refusal has a reason, which the package logs. Two generations of the registry are known:
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from ..ops import explain, solve_tril
 from .base import Integration, Patch, Settings
+from .fla_rule import make_rule_backend
 
 PARAMETERS = ("A", "cu_seqlens", "chunk_indices", "output_dtype")
 
@@ -98,12 +100,20 @@ class FlashLinearAttention(Integration):
     def __init__(self) -> None:
         super().__init__()
         self._backend: type | None = None
+        self._rule_backend: type | None = None
 
     def patches(self, settings: Settings) -> list[Patch]:
         # Registered once and for good; it is its availability that is switched.
         if self._backend is None:
             self._backend = self._register()
-        return [Patch("backend of fla.ops.utils.solve_tril", self._backend, "settings", settings)]
+            self._rule_backend = self._register_rule()
+        backends = {"utils.solve_tril": self._backend}
+        if self._rule_backend is not None:
+            backends["gated_delta_rule.chunk_gated_delta_rule"] = self._rule_backend
+        return [
+            Patch(f"backend of fla.ops.{function}", backend, "settings", settings)
+            for function, backend in backends.items()
+        ]
 
     def _register(self) -> type:
         try:
@@ -126,4 +136,19 @@ class FlashLinearAttention(Integration):
         else:
             utils = importlib.import_module("fla.ops.utils.backends")
             utils.utils_registry.register(backend())
+        return backend
+
+    def _register_rule(self) -> type | None:
+        """The backend of the rule; None in a release whose rule has no registry."""
+        try:
+            module = importlib.import_module("fla.ops.gated_delta_rule.chunk")
+            owner = importlib.import_module("fla.ops.gated_delta_rule.backends")
+        except ImportError:
+            return None
+        theirs = inspect.unwrap(module.chunk_gated_delta_rule)
+        backend = make_rule_backend(sys.modules[module.dispatch.__module__].BaseBackend, theirs)
+        if hasattr(owner, "gdr_registry"):
+            owner.gdr_registry.register(backend())
+        else:
+            importlib.import_module("fla.backends").register("gated_delta_rule")(backend)
         return backend

@@ -8,6 +8,9 @@ from on_stand_in import no_host_waits, random
 
 import neumann_tril as nt
 from neumann_tril import npu
+from neumann_tril.gdn import explain
+from neumann_tril.integrations import sglang, transformers
+from neumann_tril.integrations.base import Settings
 
 half, bfloat16, float32 = torch.float16, torch.bfloat16, torch.float32
 CU = torch.tensor([0, 1, 33, 33, 100])
@@ -213,3 +216,23 @@ def test_quantised(bits: int) -> None:
     same(X.codes, expected.codes)
     same(X.scale, expected.scale)
     same(Y, nt.inverse_quantized(codes, qplan, output_dtype=half))
+
+
+def test_the_drop_ins_of_the_chunk_rule_reach_its_kernel() -> None:
+    """With the dtypes that the layers of transformers and of SGLang pass on."""
+    q, k, v = (random(1, 70, 2, 32, dtype=bfloat16) for _ in range(3))
+    g, beta = -random(1, 70, 2).abs(), random(1, 70, 2).sigmoid().bfloat16()
+    tokens = (q, k, v, g, beta)
+    moved = [x.npu() for x in tokens]
+    found = explain(*moved)
+    assert found.backend == "npu" and found.note is None
+    emulator = Settings(backend="emulator")
+    options = {"output_final_state": True, "use_qk_l2norm_in_kernel": True}
+    here = transformers._rule(emulator)(*tokens, **options)
+    for x, y in zip(transformers._rule(Settings())(*moved, **options), here, strict=True):
+        same(x, y)
+    state, bounds = random(2, 2, 32, 32), torch.tensor([0, 0, 70])
+    here = sglang._method(emulator)(None, *(x[0] for x in tokens), state, bounds)
+    there = sglang._method(Settings())(None, *(x[0] for x in moved), state.npu(), bounds.npu())
+    for x, y in zip(there, here, strict=True):
+        same(x, y)
