@@ -2,8 +2,8 @@
 //
 // For each unit (128 rows, 128 / C matrices) the vector cores have left N = -(I + A) and the seed
 // X0; the stages of program.h make X of them. The first term of a sum is put into L0C by a product
-// with an identity, which is exact; so every sum is rounded once. A may come with what is left of it
-// by the rounding to T, A'; then the residuals of the refinements are R = (I + N X) - A' X.
+// with an identity, which is exact; so every sum is rounded once. A may come with what is left of
+// it by the rounding to T, A'; then the residuals of the refinements are R = (I + N X) - A' X.
 #pragma once
 
 #include "../core/pipeline.h"

@@ -144,9 +144,10 @@ int emulator_set_option(const char* key, const char* value) {
         option_error = emulator::parse_costs(value, options.costs);
         if (!option_error.empty()) return -1;
     } else {
-        option_error = "unknown option " + name +
-                       "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, stale, timing, "
-                       "strict, saturate, fixpipe_saturates, trace_path, disable_sync, record, costs";
+        option_error =
+            "unknown option " + name +
+            "; known: soc, schedule_seed, perturb_seed, checks, auto_sync, stale, timing, "
+            "strict, saturate, fixpipe_saturates, trace_path, disable_sync, record, costs";
         return -1;
     }
     emulator::set_options(options);
