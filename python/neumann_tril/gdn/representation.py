@@ -92,7 +92,8 @@ def chunks_of(x: Tensor, size: int, dtype: torch.dtype) -> Tensor:
 
 def numbers_of(x: Tensor, size: int, dtype: torch.dtype, heads: int) -> Tensor:
     """(B, T, HV) to (n, B, H, G, C)."""
-    return chunks_of(x[..., None], size, dtype)[..., 0].unflatten(2, (heads, -1))
+    numbers: Tensor = chunks_of(x[..., None], size, dtype)[..., 0].unflatten(2, (heads, -1))
+    return numbers
 
 
 def rows_of(chunks: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from torch.nn.functional import pad
 
 from ..plan import Plan
 from .inputs import Inputs, l2norm
-from .packed import Packing, chunk_slots
+from .packed import Packing, chunk_slots, with_none
 from .representation import Decay, chunks_of, numbers_of, represent, rows_of
 
 # Entries of a segment's (n, B, HV, C, K or V) tensors: as many as stay in a CPU's cache; elsewhere
@@ -86,7 +86,7 @@ class Rule:
         if inputs.bounds is None:
             return self._sequences(wanted, inputs.state, *inputs.tokens)
         packing = self._packing(inputs)
-        tokens = [_with_none(x[0]) for x in inputs.tokens]
+        tokens = [with_none(x[0]) for x in inputs.tokens]
         found = [
             self._sequences(
                 wanted,
@@ -227,9 +227,9 @@ class Rule:
         if inputs.bounds is None:
             return self._sequence_gradients(needed, x, chunk_states, do, dstate, *inputs.tokens)
         packing = self._packing(inputs)
-        tokens = [_with_none(y[0]) for y in inputs.tokens]
-        x, chunk_states = _with_none(x[0]), _with_none(chunk_states[0])
-        do = None if do is None else _with_none(do[0])
+        tokens = [with_none(y[0]) for y in inputs.tokens]
+        x, chunk_states = with_none(x[0]), with_none(chunk_states[0])
+        do = None if do is None else with_none(do[0])
         found = [
             self._sequence_gradients(
                 needed,
@@ -292,8 +292,3 @@ def _joined(parts: list[Tensor], length: int) -> Tensor:
     if filling:
         parts[-1] = parts[-1][:, :-filling]
     return torch.cat(parts, 1)
-
-
-def _with_none(x: Tensor) -> Tensor:
-    """One more entry behind the last, which stands for none."""
-    return torch.cat([x, x.new_zeros(1, *x.shape[1:])])
