@@ -24,7 +24,7 @@ from .native.launches import Kernels, Launch, OnGrids, Work, aligned
 from .native.libraries import LIBRARY_VARIABLE
 from .native.libraries import npu_library as library
 from .native.libraries import npu_library_path as library_path
-from .native.rule import RuleTensors, RuleWork, launch_of
+from .native.rule import IntraTensors, IntraWork, RuleTensors, RuleWork, launch_of
 from .native.structures import constant_rows, dense_chunks_of, time_chunks_of
 
 __all__ = [
@@ -169,14 +169,15 @@ def launch(problem: Problem, work: Work) -> None:
     found.put(argument, current_stream(index))
 
 
-def launch_rule(tensors: RuleTensors, work: RuleWork) -> None:
-    """Put the chunk rule on the current stream of the tensors' device; the host does not wait.
+def launch_rule(tensors: RuleTensors | IntraTensors, work: RuleWork | IntraWork) -> None:
+    """Put the chunk rule, or its representation alone, on the current stream of the tensors'
+    device; the host does not wait.
 
     Raises:
         ValueError: the kernel refuses it; the text says why.
     """
     current_device, current_stream = runtime()
-    device = tensors.q.device
+    device = tensors.k.device
     index = device.index
     if index != current_device():
         with torch.npu.device(index):  # type: ignore[attr-defined]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,12 +14,18 @@ import torch
 from torch import Tensor
 
 import neumann_tril as nt
+from helpers import needs_emulator
 from neumann_tril import integrations, testing
-from neumann_tril.gdn import chunk_gated_delta_rule, explain
+from neumann_tril.gdn import chunk_gated_delta_rule, chunk_gated_delta_rule_fwd_intra, explain
 from neumann_tril.integrations import UnsupportedVersionError
 from neumann_tril.integrations.base import Settings
 from neumann_tril.integrations.fla_rule import refusal as rule_refusal
-from neumann_tril.integrations.flash_linear_attention import FlashLinearAttention, refusal
+from neumann_tril.integrations.flash_linear_attention import (
+    FlashLinearAttention,
+    gate_unit_of,
+    intra_refusal,
+    refusal,
+)
 
 pytest.importorskip("triton", reason="flash-linear-attention needs triton, which is not installed")
 pytest.importorskip("fla", reason="flash-linear-attention is not installed")
@@ -228,3 +236,59 @@ def test_calls_of_the_rule_that_are_left_to_the_package(
 def test_the_rule_on_other_devices_is_left_to_the_package() -> None:
     x = {name: y.to("meta") for name, y in rule_arguments(8).items()}
     assert "no backend for tensors on meta" in str(rule_refusal(x, Settings()))
+
+
+# --- chunk_gated_delta_rule_fwd_intra ------------------------------------------------------------
+
+
+def intra_tokens(length: int, dtype: torch.dtype = torch.bfloat16) -> dict[str, Tensor]:
+    r = torch.Generator().manual_seed(0)
+    k = torch.nn.functional.normalize(torch.randn(1, length, 1, 16, generator=r), dim=-1)
+    v = torch.randn(1, length, 2, 32, generator=r)
+    g, beta = (torch.rand(1, length, 2, generator=r) for _ in range(2))
+    return {"k": k.to(dtype), "v": v.to(dtype), "g": -g, "beta": beta}
+
+
+@needs_emulator
+@pytest.mark.parametrize("bounds", [None, [0, 64, 64, 90]])
+def test_their_representation_is_ours(bounds: list[int] | None) -> None:
+    """g is the sum within the chunk, in powers of two, as their caller forms it."""
+    module = importlib.import_module("fla.ops.gated_delta_rule.chunk_fwd")
+    tokens = intra_tokens(100)
+    sums = torch.zeros_like(tokens["g"])
+    for begin, end in ((0, 64), (64, 100 if bounds is None else 90)):
+        sums[:, begin:end] = tokens["g"][:, begin:end].cumsum(1) / math.log(2)
+    cu_seqlens = None if bounds is None else torch.tensor(bounds)
+    with integrations.enable("flash_linear_attention", backend="emulator"):
+        found = module.chunk_gated_delta_rule_fwd_intra(
+            **{**tokens, "g": sums}, cu_seqlens=cu_seqlens
+        )
+    of_tokens = chunk_gated_delta_rule_fwd_intra(**tokens, cu_seqlens=cu_seqlens)
+    for x, y in zip(found, of_tokens, strict=True):
+        assert y is not None and x.dtype == torch.bfloat16
+        torch.testing.assert_close(x, y, rtol=2e-2, atol=2e-3)
+
+
+@needs_emulator
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"beta": None}, "beta"),
+        ({"chunk_size": 48, "k": torch.zeros(1, 8, 1, 16)}, "48"),
+        ({"k": torch.zeros(1, 9, 1, 16)}, "v must have shape (B, T, HV, V) with B = 1, T = 9"),
+        ({"chunk_size": 32}, "chunk_size must be 64"),
+        ({"settings": Settings()}, "no kernel of the chunks' representation"),
+    ],
+)
+def test_refusals_of_representations(changed: dict[str, Any], reason: str) -> None:
+    given = {"gate_unit": 1.0, "settings": Settings(backend="emulator"), **intra_tokens(8)}
+    assert intra_refusal(**given) is None  # type: ignore[arg-type]
+    found = intra_refusal(**{**given, **changed})
+    assert found is not None and reason in found
+
+
+def test_the_unit_of_their_sums() -> None:
+    module = importlib.import_module("fla.ops.gated_delta_rule.chunk_fwd")
+    assert gate_unit_of(module) == math.log(2)
+    assert gate_unit_of(SimpleNamespace(exp=None)) == 1.0
+    assert gate_unit_of(SimpleNamespace(exp=None, exp2=None)) is None

@@ -2,6 +2,7 @@
 
 from ..errors import BackendError
 from .cpu import CpuBackend
+from .intra import IntraBackend, IntraCall, IntraOutputs, IntraRequest
 from .npu_kernels import EmulatorBackend, NpuBackend
 from .reference import ReferenceBackend
 from .registry import (
@@ -26,6 +27,10 @@ __all__ = [
     "BackendError",
     "CpuBackend",
     "EmulatorBackend",
+    "IntraBackend",
+    "IntraCall",
+    "IntraOutputs",
+    "IntraRequest",
     "NpuBackend",
     "QuantizedRequest",
     "ReferenceBackend",

@@ -11,9 +11,10 @@ from .. import emulator, npu
 from ..errors import BackendError
 from ..layout import Problem
 from ..native.launches import Floating, Kernels, OnGrids, Work
-from ..native.rule import RuleTensors, RuleWork
+from ..native.rule import IntraTensors, IntraWork, RuleTensors, RuleWork
 from ..native.structures import DTYPE_CODES, MAX_DIMS, chunks_of, dense_chunks_of
 from . import npu_rule
+from .intra import IntraCall, IntraOutputs, IntraRequest
 from .registry import QuantizedRequest, Request
 from .rule import RuleCall, RuleOutputs, RuleRequest
 
@@ -40,8 +41,9 @@ class NpuKernels(ABC):
         """Run them. Raises ValueError if they refuse the call."""
 
     @abstractmethod
-    def launch_rule(self, tensors: RuleTensors, work: RuleWork) -> None:
-        """Run the kernel of the chunk rule. Raises ValueError if it refuses the call."""
+    def launch_rule(self, tensors: RuleTensors | IntraTensors, work: RuleWork | IntraWork) -> None:
+        """Run the kernel of the chunk rule, or of its representation. Raises ValueError if it
+        refuses the call."""
 
     def unavailable(self, index: int | None = None) -> str | None:
         try:
@@ -84,6 +86,13 @@ class NpuKernels(ABC):
         self.launch_rule(tensors, npu_rule.work_of(call, work))
         npu_rule.turn_states(call, outputs, tensors)
 
+    def reject_intra(self, request: IntraRequest, work: Floating) -> str | None:
+        return npu_rule.reject_intra(self.kernels(request.device_index), request, work)
+
+    def run_intra(self, call: IntraCall, outputs: IntraOutputs, work: Floating) -> None:
+        tensors = npu_rule.intra_tensors_of(call, outputs)
+        self.launch_rule(tensors, IntraWork(*work, call.gate_unit))
+
     def run(self, problem: Problem, work: Floating) -> None:
         self._run(problem, work)
 
@@ -118,7 +127,7 @@ class EmulatorBackend(NpuKernels):
     def launch(self, problem: Problem, work: Work) -> None:
         emulator.launch(problem, work, chunks_of(problem))
 
-    def launch_rule(self, tensors: RuleTensors, work: RuleWork) -> None:
+    def launch_rule(self, tensors: RuleTensors | IntraTensors, work: RuleWork | IntraWork) -> None:
         emulator.gated_delta(tensors, work)
 
 
@@ -139,5 +148,5 @@ class NpuBackend(NpuKernels):
     def launch(self, problem: Problem, work: Work) -> None:
         npu.launch(problem, work)
 
-    def launch_rule(self, tensors: RuleTensors, work: RuleWork) -> None:
+    def launch_rule(self, tensors: RuleTensors | IntraTensors, work: RuleWork | IntraWork) -> None:
         npu.launch_rule(tensors, work)

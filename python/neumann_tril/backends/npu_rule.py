@@ -1,4 +1,4 @@
-"""Calls of the chunk rule as its NPU kernel takes them."""
+"""Calls of the chunk rule, and of its representation, as their NPU kernels take them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..layout import sequence_bounds_on
 from ..native.launches import Floating, Kernels
-from ..native.rule import RuleTensors, RuleWork, refusal
-from ..native.structures import DTYPE_CODES, NONE_CODE, PlanStruct, Rule, TokenNumbers
+from ..native.rule import IntraTensors, RuleTensors, RuleWork, refusal
+from ..native.structures import DTYPE_CODES, NONE_CODE, Intra, PlanStruct, Rule, TokenNumbers
+from .intra import IntraCall, IntraOutputs, IntraRequest
 from .rule import RuleCall, RuleOutputs, RuleRequest
 
 COMPUTE_DTYPE = torch.float16
@@ -21,9 +22,9 @@ def reject(kernels: Kernels, request: RuleRequest, work: Floating) -> str | None
     k, v, g, beta, state = request.dtypes
     if k != request.output_dtype or v != request.output_dtype:
         return f"q, k, v must have one dtype, got {request.output_dtype}, {k}, {v}"
-    for name, dtype in (("q", k), ("g", g), ("beta", beta), ("initial_state", state)):
-        if dtype is not None and DTYPE_CODES.get(dtype, 3) > 2:
-            return f"the kernel does not take {name} of {dtype}"
+    reason = _unknown(q=k, g=g, beta=beta, initial_state=state)
+    if reason is not None:
+        return reason
     rule = Rule(
         plan=PlanStruct.of(work.plan),
         dtype=DTYPE_CODES[request.output_dtype],
@@ -40,16 +41,48 @@ def reject(kernels: Kernels, request: RuleRequest, work: Floating) -> str | None
     return refusal(kernels, rule)
 
 
+def reject_intra(kernels: Kernels, request: IntraRequest, work: Floating) -> str | None:
+    """Why the kernel of the representation does not take the call; None if it does."""
+    v, g, beta, x = request.dtypes
+    if v != request.output_dtype:
+        return f"k, v must have one dtype, got {request.output_dtype}, {v}"
+    reason = _unknown(k=v, g=g, beta=beta, x=x)
+    if reason is not None:
+        return reason
+    intra = Intra(
+        plan=PlanStruct.of(work.plan),
+        dtype=DTYPE_CODES[request.output_dtype],
+        compute_dtype=DTYPE_CODES[work.compute_dtype],
+        heads=request.heads,
+        value_heads=request.value_heads,
+        key_size=request.key_size,
+        value_size=request.value_size,
+        g=TokenNumbers(data_dtype=NONE_CODE if g is None else DTYPE_CODES[g]),
+        beta=TokenNumbers(data_dtype=DTYPE_CODES[beta] if beta else NONE_CODE),
+        packed=request.packed,
+        x_dtype=NONE_CODE if x is None else DTYPE_CODES[x],
+        gate_unit=request.gate_unit,
+        cube_cores=kernels.cube_cores,
+    )
+    return refusal(kernels, intra)
+
+
+def _unknown(**dtypes: torch.dtype | None) -> str | None:
+    """Which tensor has a dtype that the C interface does not know."""
+    for name, dtype in dtypes.items():
+        if dtype is not None and DTYPE_CODES.get(dtype, 3) > 2:
+            return f"the kernel does not take {name} of {dtype}"
+    return None
+
+
 def tensors_of(call: RuleCall, outputs: RuleOutputs) -> RuleTensors:
     """What the kernel is given for a call. Outputs that it does not write everywhere are prepared;
     states are (K, V) here."""
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (call.q, call.k, call.v))
+    q, k, v = (_with_rows(x) for x in (call.q, call.k, call.v))
     turned = call.state_v_first
-    initial, bounds = call.initial_state, call.cu_seqlens
+    initial, bounds = call.initial_state, _bounds(call)
     if initial is not None:
         initial = (initial.mT if turned else initial).float().contiguous()
-    if bounds is not None:
-        bounds = sequence_bounds_on(q.device, q.shape[1], bounds)
     final = outputs.final_state if call.output_final_state else None
     found = _chunk_states(call, outputs)
     if turned:
@@ -64,6 +97,28 @@ def tensors_of(call: RuleCall, outputs: RuleOutputs) -> RuleTensors:
             final.zero_() if initial is None else final.copy_(initial)
     x = outputs.x if call.output_x else None
     return RuleTensors(q, k, v, call.g, call.beta, initial, bounds, outputs.o, final, found, x)
+
+
+def intra_tensors_of(call: IntraCall, outputs: IntraOutputs) -> IntraTensors:
+    """What the kernel of the representation is given for a call."""
+    bounds, x = _bounds(call), outputs.x if call.output_x else None
+    if bounds is not None:
+        for rows in outputs:  # those of no sequence
+            rows.zero_()
+    k, v = _with_rows(call.k), _with_rows(call.v)
+    return IntraTensors(k, v, call.g, call.beta, bounds, outputs.w, outputs.u, x)
+
+
+def _with_rows(x: Tensor) -> Tensor:
+    """x, or a copy of it, with a contiguous last dimension."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _bounds(call: RuleCall | IntraCall) -> Tensor | None:
+    """The ends of packed sequences, int64, beside the tokens."""
+    if call.cu_seqlens is None:
+        return None
+    return sequence_bounds_on(call.k.device, call.k.shape[1], call.cu_seqlens)
 
 
 def work_of(call: RuleCall, work: Floating) -> RuleWork:

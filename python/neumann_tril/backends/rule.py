@@ -93,24 +93,12 @@ class RuleRequest(NamedTuple):
         that none takes."""
         reason = "it has no kernel of the whole rule"
         if isinstance(backend, RuleBackend):
-            dtype = backend.rule_dtype
-            work = Floating(plan_for(self.chunk_size, self.plan, dtype), dtype)
+            work = work_of(backend.rule_dtype, self.plan, self.chunk_size)
             refused = backend.reject_rule(self, work)
             if refused is None:
                 return Resolved(backend, work, self.output_dtype)
             reason = refused
-        inverse = self._inverse.settle(backend)
-        if isinstance(inverse, str):
-            return f"{reason}, and its inverse does not serve: {inverse}"
-        plan, compute_dtype = inverse.work
-        around = AroundInverse(plan, compute_dtype, reason)
-        return Resolved(backend, around, self.output_dtype)
-
-    @property
-    def _inverse(self) -> Request:
-        dtype = self.state_dtype
-        place = (self.device, self.device_index)
-        return Request(*place, self.plan, self.chunk_size, dtype, dtype, None, 4)
+        return around_inverse(backend, self[:4], self.state_dtype, self.output_dtype, reason)
 
 
 class AroundInverse(NamedTuple):
@@ -124,6 +112,33 @@ class AroundInverse(NamedTuple):
     def note(self) -> str:
         """What :func:`explain` says of it."""
         return f"torch's products around its inverse: {self.reason}"
+
+
+def work_of(dtype: torch.dtype, plan: str, chunk_size: int) -> Floating:
+    """What a kernel with products of this dtype is to do. Raises ValueError for a plan or chunk
+    size that there is none of."""
+    return Floating(plan_for(chunk_size, plan, dtype), dtype)
+
+
+def around_inverse(
+    backend: Backend,
+    place: tuple[str, int | None, str, int],
+    dtype: torch.dtype,
+    output_dtype: torch.dtype,
+    reason: str,
+) -> str | Resolved:
+    """Torch's products around the backend's inverse, where no kernel takes a call for this reason;
+    or why there is no such inverse.
+
+    Args:
+        place: device, its index, plan and chunk size.
+        dtype: of the products and of the inverse.
+    """
+    inverse = Request(*place, dtype, dtype, None, 4).settle(backend)
+    if isinstance(inverse, str):
+        return f"{reason}, and its inverse does not serve: {inverse}"
+    plan, compute_dtype = inverse.work
+    return Resolved(backend, AroundInverse(plan, compute_dtype, reason), output_dtype)
 
 
 @runtime_checkable

@@ -84,7 +84,8 @@ def _check_tensors(**tensors: Tensor | None) -> None:
             raise ValueError(f"{name} must be one of {accepted}, got {x.dtype}")
         device = device or x.device
         if x.device != device:
-            raise ValueError(f"{name} must be on q's device {device}, got {x.device}")
+            first = next(iter(tensors))
+            raise ValueError(f"{name} must be on {first}'s device {device}, got {x.device}")
 
 
 class Sizes(NamedTuple):
@@ -117,15 +118,17 @@ def check_shapes(
     chunk_indices: Tensor | None = None,
     *,
     state_v_first: bool = False,
+    leading: str = "q",
 ) -> Sizes:
-    """The sizes of a call; no numbers are looked at.
+    """The sizes of a call; no numbers are looked at. ``leading`` is q's name in messages: calls
+    without it give k in its place.
 
     Raises:
         TypeError, ValueError: an argument does not fit; the message names it.
     """
-    _check_tensors(q=q, k=k, v=v, g=g, beta=beta, initial_state=initial_state)
+    _check_tensors(**{leading: q, "k": k}, v=v, g=g, beta=beta, initial_state=initial_state)
     if q.dim() != 4 or 0 in q.shape[2:]:
-        raise ValueError(f"q must have shape (B, T, H, K), got {tuple(q.shape)}")
+        raise ValueError(f"{leading} must have shape (B, T, H, K), got {tuple(q.shape)}")
     batch, length, heads, key_size = q.shape
     _shape("k", k, "(B, T, H, K)", (batch, length, heads, key_size))
     if v.dim() != 4 or v.shape[:2] != q.shape[:2]:
@@ -134,14 +137,14 @@ def check_shapes(
         )
     value_heads, value_size = v.shape[2:]
     if not value_heads or value_heads % heads:
-        raise ValueError(f"v must have a multiple of q's {heads} heads, got {value_heads}")
+        raise ValueError(f"v must have a multiple of {leading}'s {heads} heads, got {value_heads}")
     _shape("beta", beta, "(B, T, HV)", (batch, length, value_heads))
     if g is not None:
         _shape("g", g, "(B, T, HV)", (batch, length, value_heads))
     sequences = batch
     if cu_seqlens is not None:
         check_tensor("cu_seqlens", cu_seqlens)
-        check_packing(cu_seqlens, "q", batch, chunk_indices)
+        check_packing(cu_seqlens, leading, batch, chunk_indices)
         sequences = cu_seqlens.shape[0] - 1
     elif chunk_indices is not None:
         raise ValueError("chunk_indices needs cu_seqlens")

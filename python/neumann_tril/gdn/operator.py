@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -86,7 +87,8 @@ def _fake(*arguments: Any) -> Results:
     return tuple(_allocate(call, _sizes(call)))
 
 
-def _plan(text: str) -> str | Plan:
+def as_plan(text: str) -> str | Plan:
+    """A plan, of the text that operators take; a name stays one."""
     return Plan.from_text(text) if is_fixed(text) else text
 
 
@@ -102,7 +104,7 @@ def _compose(call: RuleCall, sizes: Sizes) -> Results:
     state = state.mT if turn and state is not None else state
     inputs = fill(sizes, q, k, v, g, beta, call.scale, state, cu_seqlens)
     wanted = Wanted(call.output_chunk_states, call.output_x, call.output_wu)
-    normalize, plan = call.use_qk_l2norm_in_kernel, _plan(call.plan)
+    normalize, plan = call.use_qk_l2norm_in_kernel, as_plan(call.plan)
     rule = Rule(call.scale, normalize, call.chunk_size, plan, call.backend)
     o, final, states, *rows = rule(inputs, wanted)
     kept = final if call.output_final_state else None
@@ -143,7 +145,7 @@ def _backward_kernel(
         of_tokens: list[Tensor | None] = [torch.zeros_like(y) for y in inputs.tokens]
         of_state = inputs.state if dstate is None else dstate.clone()
     else:
-        rule = Rule(scale, use_qk_l2norm_in_kernel, chunk_size, _plan(plan), None)
+        rule = Rule(scale, use_qk_l2norm_in_kernel, chunk_size, as_plan(plan), None)
         with recording():
             of_tokens, of_state = rule.gradients(inputs, needed[:5], x, chunk_states, do, dstate)
     if state_v_first:
@@ -208,7 +210,7 @@ def _differentiate(
     needed = list(ctx.needs_input_grad[:6])
     saved = call.output_x and call.output_chunk_states
     if not saved or torch.is_grad_enabled() or transformed():
-        found = _derive(call, needed, (do, dstate))
+        found: Sequence[Any] = derive(_composite, call, needed, (do, dstate))
     else:
         q, k, v, g, beta, _, cu_seqlens, _ = tensors
         found = BACKWARD(
@@ -223,15 +225,23 @@ def _differentiate(
     return *grads, *(None for _ in call[6:])
 
 
-def _derive(
-    call: RuleCall, needed: list[bool], grads: tuple[Tensor | None, Tensor | None]
-) -> list[Any]:
-    """The gradients from the composite, formed anew: they can be differentiated themselves."""
-    leaves = list(call.tensors[:6])
+def derive(
+    composite: Callable[..., Results],
+    arguments: Sequence[Any],
+    needed: Sequence[bool],
+    grads: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """The gradients of the first arguments, as far as they are needed, from the composite, formed
+    anew: they can be differentiated themselves.
+
+    Args:
+        grads: of the first results; None: zero.
+    """
+    leaves = list(arguments[: len(needed)])
     with torch.enable_grad():
         for n, need in enumerate(needed):
             leaves[n] = leaves[n].view_as(leaves[n]) if need else leaves[n]
-        results = _composite(*leaves, *call[6:])
+        results = composite(*leaves, *arguments[len(needed) :])
         given = [n for n, grad in enumerate(grads) if grad is not None]
         found = iter(
             torch.autograd.grad(

@@ -111,3 +111,8 @@ class Places:
         own = torch.arange(len(others)).expand(self._place.shape)
         place = torch.where(self._place < 0, own, self._place + len(others))
         return torch.cat([others, *parts]).index_select(0, send(place, self._device))
+
+
+def with_none(x: Tensor) -> Tensor:
+    """One more entry behind the last, which stands for none."""
+    return torch.cat([x, x.new_zeros(1, *x.shape[1:])])

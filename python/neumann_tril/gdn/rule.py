@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..ops import input_gradient, inverse
 from ..plan import Plan
 from .inputs import Inputs, l2norm
-from .packed import Packing, chunk_slots
+from .packed import Packing, chunk_slots, with_none
+from .representation import Decay, chunks_of, numbers_of, represent, rows_of
 
 # Entries of a segment's (n, B, HV, C, K or V) tensors: as many as stay in a CPU's cache; elsewhere
 # enough to fill the device.
@@ -67,19 +67,6 @@ class _Segment(NamedTuple):
     U: Tensor
 
 
-class _KnownInverse(torch.autograd.Function):
-    """X, which is the inverse of I + A."""
-
-    @staticmethod
-    def forward(ctx: Any, A: Tensor, X: Tensor) -> Tensor:
-        ctx.save_for_backward(X)
-        return X.view_as(X)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return input_gradient(ctx.saved_tensors[0], grad), None
-
-
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What stays the same for all sequences of a call."""
@@ -99,7 +86,7 @@ class Rule:
         if inputs.bounds is None:
             return self._sequences(wanted, inputs.state, *inputs.tokens)
         packing = self._packing(inputs)
-        tokens = [_with_none(x[0]) for x in inputs.tokens]
+        tokens = [with_none(x[0]) for x in inputs.tokens]
         found = [
             self._sequences(
                 wanted,
@@ -151,10 +138,10 @@ class Rule:
             if wanted.chunk_states:
                 states += (x.unflatten(0, (batch, heads)) for x in segment.states)
             if wanted.x:
-                rows[0].append(pad(_rows(segment.X.flatten(2, 3)), (0, self.chunk_size - size)))
+                rows[0].append(pad(rows_of(segment.X.flatten(2, 3)), (0, self.chunk_size - size)))
             if wanted.wu:
-                rows[1].append(-_rows(segment.minus_W.flatten(2, 3)))
-                rows[2].append(_rows(segment.U))
+                rows[1].append(-rows_of(segment.minus_W.flatten(2, 3)))
+                rows[2].append(rows_of(segment.U))
         return Results(
             _joined(outputs, length),
             s.view_as(state),
@@ -184,36 +171,22 @@ class Rule:
         beta: Tensor,
     ) -> _Segment:
         """Several chunks, from states (B HV, K, V); X (B, T, HV, C) where it is known."""
-        heads, group, dtype = k.shape[2], v.shape[2] // k.shape[2], state.dtype
-        q, k = (_chunks(x, size, dtype) for x in (q, k))  # (n, B, H, C, K)
-        v = _chunks(v, size, dtype)  # (n, B, HV, C, V)
-        g, beta = (
-            _chunks(x[..., None], size, dtype)[..., 0].unflatten(2, (heads, group))
-            for x in (g, beta)
-        )  # (n, B, H, G, C)
+        heads, dtype = k.shape[2], state.dtype
+        q, k = (chunks_of(x, size, dtype) for x in (q, k))  # (n, B, H, C, K)
+        v = chunks_of(v, size, dtype)  # (n, B, HV, C, V)
+        g, beta = (numbers_of(x, size, dtype, heads) for x in (g, beta))  # (n, B, H, G, C)
         if self.normalize:
             q, k = l2norm(q, self.scale), l2norm(k)
         else:
             q = q * self.scale
 
-        # Each exponent is a sum of its own terms: no difference of long sums, nothing to overflow.
-        exponent = g[..., None].expand(*g.shape, size).tril(-1).cumsum(-2)
-        decay = exponent.exp().tril()  # L, (n, B, H, G, C, C)
-        since_start = g.cumsum(-1).exp()  # G, (n, B, H, G, C)
-        # The keys' products are shared by the value heads of a group.
-        A = (k @ k.mT)[:, :, :, None] * (decay * beta[..., None])
-        attention = (q @ k.mT)[:, :, :, None] * decay
-        if X is None:
-            X = inverse(A, self.plan, backend=self.backend)
-        else:
-            X = _KnownInverse.apply(A, _chunks(X[..., :size], size, dtype).view_as(A))
-        of_v = X * beta[..., None, :]
-        U = of_v.flatten(2, 3) @ v
-        minus_W = (of_v * -since_start[..., None, :]).flatten(3, 4) @ k
-        minus_W = minus_W.unflatten(3, (group, size))
+        between, since_start = decay = Decay.of(g)
+        attention = (q @ k.mT)[:, :, :, None] * between
+        X = None if X is None else chunks_of(X[..., :size], size, dtype)
+        X, minus_W, U = represent(k, v, decay, beta, self.plan, self.backend, X)
         # Both that read the state, one above the other: one product serves them.
         readers = torch.cat([minus_W, q[:, :, :, None] * since_start[..., None]], -2)
-        writers = (k[:, :, :, None] * decay[..., -1, :, None]).mT
+        writers = (k[:, :, :, None] * between[..., -1, :, None]).mT
 
         outputs, states = [], []
         for reader, u, attend, writer, kept in zip(
@@ -254,9 +227,9 @@ class Rule:
         if inputs.bounds is None:
             return self._sequence_gradients(needed, x, chunk_states, do, dstate, *inputs.tokens)
         packing = self._packing(inputs)
-        tokens = [_with_none(y[0]) for y in inputs.tokens]
-        x, chunk_states = _with_none(x[0]), _with_none(chunk_states[0])
-        do = None if do is None else _with_none(do[0])
+        tokens = [with_none(y[0]) for y in inputs.tokens]
+        x, chunk_states = with_none(x[0]), with_none(chunk_states[0])
+        do = None if do is None else with_none(do[0])
         found = [
             self._sequence_gradients(
                 needed,
@@ -300,7 +273,7 @@ class Rule:
             outputs, grads = ([], []) if ds is None else ([segment.state], [ds])
             if do is not None:
                 outputs += segment.outputs
-                grads += _chunks(do[:, rows], size, state.dtype).flatten(1, 2).unbind()
+                grads += chunks_of(do[:, rows], size, state.dtype).flatten(1, 2).unbind()
             ds, *parts = torch.autograd.grad(
                 outputs,
                 [state, *(y for y in leaves if y.requires_grad)],
@@ -313,27 +286,9 @@ class Rule:
         return [next(joined) if need else None for need in needed], ds.view(shape)
 
 
-def _chunks(x: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """(B, T, heads, D) to (n, B, heads, C, D), the last chunk filled up with zeros."""
-    if missing := -x.shape[1] % size:
-        x = pad(x, (0, 0, 0, 0, 0, missing))
-    chunks: Tensor = x.unflatten(1, (-1, size))
-    return chunks.movedim((1, 2), (0, 3)).to(dtype).contiguous()
-
-
-def _rows(chunks: Tensor) -> Tensor:
-    """(n, B, heads, C, D) to (B, T, heads, D)."""
-    return chunks.permute(1, 0, 3, 2, 4).flatten(1, 2)
-
-
 def _joined(parts: list[Tensor], length: int) -> Tensor:
     """Rows (B, ..., heads, D) one behind the other, without those that fill the last chunk."""
     filling = sum(x.shape[1] for x in parts) - length
     if filling:
         parts[-1] = parts[-1][:, :-filling]
     return torch.cat(parts, 1)
-
-
-def _with_none(x: Tensor) -> Tensor:
-    """One more entry behind the last, which stands for none."""
-    return torch.cat([x, x.new_zeros(1, *x.shape[1:])])
