@@ -34,6 +34,8 @@ class Function:
     left to the package.
     """
 
+    label: str
+    """Of the backend: a registry holds one backend of each, and an operation has one registry."""
     module: str
     operation: str
     registry: str
@@ -47,7 +49,7 @@ def _make_backend(base: type, name: str, function: Function) -> type:
     """The backend, as a subclass of the package's own base class."""
 
     class NeumannTrilBackend(base):  # type: ignore[misc]
-        backend_type = "neumann_tril"
+        backend_type = function.label
         package_name = None
         env_var = None
         priority = -1  # before the package's own for NPUs, 0
@@ -210,6 +212,7 @@ class FlashLinearAttention(Integration):
         chunk_fwd = "fla.ops.gated_delta_rule.chunk_fwd"
         found = {
             "solve_tril": Function(
+                "neumann_tril",
                 "fla.ops.utils.solve_tril",
                 "utils",
                 "utils_registry",
@@ -223,6 +226,7 @@ class FlashLinearAttention(Integration):
         if unit is None:
             raise self.unsupported("the unit of g in chunk_gated_delta_rule_fwd_intra is not known")
         found["chunk_gated_delta_rule_fwd_intra"] = Function(
+            "neumann_tril_intra",
             chunk_fwd,
             "gated_delta_rule",
             "gdr_registry",
