@@ -270,6 +270,12 @@ TYPES = [
     *calls("Duplicate", f"{X}, T0(), 8", {0: one("int8_t", "int64_t")}),
     *calls("CreateVecIndex", f"{X}, T0(), 8u", {0: one("bfloat16_t", "uint16_t")}),
     *calls("Brcb", f"{X}, {X}, 1, BrcbRepeatParams()", {0: one("int8_t")}),
+    Types(
+        "Broadcast",
+        "uint32_t shape[1] = {8}; LocalTensor<uint8_t> shared; "
+        f"Broadcast<T0, 1, 0>({X}, {X}, shape, shape, shared);",
+        {3510: (*WIDE, ("int16_t",), ("int32_t",)), 0: one("double")},
+    ),
     *calls("Copy", f"{X}, {X}, uint64_t(64), 1, CopyRepeatParams()", {0: one("int8_t")}),
     *calls("Gather", f"{X}, {X}, LocalTensor<uint32_t>(), 0u, 64u", {0: one("int8_t")}),
     *calls(

@@ -45,7 +45,7 @@ void run_broadcast(const AscendC::LocalTensor<T>& dst, const AscendC::LocalTenso
     using Types = ByArch<
         TypeList<int8_t, uint8_t, half, float>,
         TypeList<int8_t, uint8_t, int16_t, uint16_t, half, bfloat16_t, int32_t, uint32_t, float>>;
-    require_type<T, Types>("Broadcast", site);
+    require_type<T, Types>();
     VectorCall call("Broadcast", site);
     constexpr uint32_t width = kIterationBytes / sizeof(T);
     const uint64_t sources = uint64_t{shape.source_rows} * shape.source_columns;

@@ -6,6 +6,8 @@
 #include "kernel_operator.h"
 
 inline uint64_t launched_tiling_key = 0;
+#undef TILING_KEY_IS
+#undef GET_TILING_DATA
 #define TILING_KEY_IS(key) (launched_tiling_key == (key))
 #undef REGISTER_TILING_DEFAULT
 #define REGISTER_TILING_DEFAULT(Task) using RegisteredTask = Task

@@ -105,14 +105,6 @@ void errors() {
         const LocalTensor<float> place(TPosition::VECCALC, 0, 128);
         Broadcast<float, 2, 0>(place, place, to, from, shared);
     });
-#if __NPU_ARCH__ == 2201
-    EXPECT_ERROR("Broadcast does not take int32_t", {
-        const uint32_t to[1] = {8}, from[1] = {1};
-        LocalTensor<uint8_t> shared(TPosition::VECCALC, 4096, 256);
-        const LocalTensor<int32_t> place(TPosition::VECCALC, 0, 128);
-        Broadcast<int32_t, 1, 0>(place, place, to, from, shared);
-    });
-#endif
 }
 
 }  // namespace
