@@ -16,7 +16,7 @@ from methods import Invert, Method
 from torch import Tensor
 
 from neumann_tril import integrations, testing
-from neumann_tril.gdn import rule
+from neumann_tril.gdn import representation
 
 __all__ = ["Evaluation", "LayerAccuracy", "Model", "evaluate"]
 
@@ -77,7 +77,10 @@ class Model:
 
         hooks = [m.register_forward_pre_hook(entered(n)) for n, m in enumerate(self.layers)]
         try:
-            with integrations.enable("transformers"), mock.patch.object(rule, "inverse", inverse):
+            with (
+                integrations.enable("transformers"),
+                mock.patch.object(representation, "inverse", inverse),
+            ):
                 yield
         finally:
             for hook in hooks:

@@ -56,7 +56,7 @@ void set_control(uint64_t word, Site site) {
     if (type > 6 || vendor::field(word, kAtomicKind, 2) != 0) {
         emulator::fail(site, "CTRL[10:6] asks for another atomic operation than an addition");
     }
-    emulator::set_atomic_add(types[type], site);
+    emulator::set_atomic(emulator::Atomic::kAdd, types[type], "CTRL[8:6]", site);
 }
 
 template <typename T>

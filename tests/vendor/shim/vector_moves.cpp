@@ -66,7 +66,7 @@ void copy_out(uint64_t dst, uint64_t src, uint64_t shape, uint64_t gaps, Site si
     const auto& atomic = emulator::current_core().state<emulator::AtomicState>();
     emulator::LocalOperand from = ub<T>(src, site).operand();
     emulator::GlobalOperand to = global<T>(dst).operand();
-    if (atomic.add) from.type = to.type = atomic.type;
+    if (atomic.operation != emulator::Atomic::kNone) from.type = to.type = atomic.type;
     emulator::copy_pad_out(
         to, from,
         {static_cast<uint32_t>(field(shape, 4, 12)), static_cast<uint32_t>(field(shape, 16, 21)),
