@@ -137,7 +137,7 @@ class ChunkMatrices {
         InverseNorms(RowOf(kKeyNorm), ProductOf(0));
         Spread(SpreadFor(kKey), RowOf(kKeyNorm));
         ScaleRows(ProductOf(0), SpreadFor(kKey));
-        ScaleColumns(ProductOf(0), RowOf(kKeyNorm));
+        ScaleColumns(ProductOf(0), ProductOf(0), RowOf(kKeyNorm));
     }
     __aicore__ inline static void InverseNorms(const Floats& row, const Floats& products) {
         AscendC::Gather(row, products, Ub<uint32_t>(Buffers::kOffsets, kRuleChunk), 0, kRuleChunk);

@@ -36,8 +36,7 @@ class TokenColumn {
     // Each to a block of its own, the rest of which is zero.
     __aicore__ inline void Load(const AscendC::LocalTensor<uint16_t>& arrived,
                                 const RuleChunk& chunk) const {
-        const int64_t first = chunk.batch * strides_.batch + chunk.token * strides_.time +
-                              chunk.value_head * strides_.head;
+        const int64_t first = TokenAt(strides_, chunk, chunk.value_head);
         if (dtype_ == NT_FLOAT32) {
             LoadNumbers(arrived.ReinterpretCast<float>(), floats_, first, chunk.valid);
         } else if (Exists()) {
@@ -106,14 +105,27 @@ __aicore__ inline void Spread(const Floats& blocks, const Floats& row) {
 }
 constexpr int32_t kSpread = kRuleChunk * 8;
 
-// X = diag(factors) X and X = X diag(factors) of 64 x 64.
+// X = diag(factors) X, and Y = X diag(factors), of 64 x 64.
 __aicore__ inline void ScaleRows(const Floats& x, const Floats& spread) {
     AscendC::Mul(x, x, spread, 64, kRuleChunk, AscendC::BinaryRepeatParams{1, 1, 0, 8, 8, 1});
     AscendC::PipeBarrier<PIPE_V>();
 }
-__aicore__ inline void ScaleColumns(const Floats& x, const Floats& row) {
-    AscendC::Mul(x, x, row, 64, kRuleChunk, AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 0});
+__aicore__ inline void ScaleColumns(const Floats& y, const Floats& x, const Floats& row) {
+    AscendC::Mul(y, x, row, 64, kRuleChunk, AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 0});
     AscendC::PipeBarrier<PIPE_V>();
+}
+
+// X of 64 x 64 as two numbers of T, rounded and what is left of it: `parts` is twice as long.
+template <typename T>
+__aicore__ inline void Split(const AscendC::LocalTensor<T>& parts, const Floats& x,
+                             const Floats& scratch) {
+    AscendC::Cast(parts, x, AscendC::RoundMode::CAST_RINT, kSquare);
+    AscendC::PipeBarrier<PIPE_V>();
+    AscendC::Cast(scratch, parts, AscendC::RoundMode::CAST_NONE, kSquare);
+    AscendC::PipeBarrier<PIPE_V>();
+    AscendC::Sub(scratch, x, scratch, kSquare);
+    AscendC::PipeBarrier<PIPE_V>();
+    AscendC::Cast(parts[kSquare], scratch, AscendC::RoundMode::CAST_RINT, kSquare);
 }
 
 class Decays {

@@ -71,7 +71,7 @@ class KeyProducts {
             AscendC::Fill(tiles, zeros);
             AscendC::PipeBarrier<PIPE_MTE2>();
         }
-        const int32_t head = chunk.value_head / (task_.value_heads / task_.heads);
+        const int32_t head = KeyHead(task_, chunk);
         FetchTokens(Tile(slot, 0), k_, task_.k, chunk, head, task_.key_size);
         if (count_ > 1) {
             FetchTokens(Tile(slot, 1), q_, task_.q, chunk, head, task_.key_size);

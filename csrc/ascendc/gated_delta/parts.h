@@ -97,7 +97,7 @@ class Parts : private ChunkMatrices<T> {
         Base::InverseNorms(RowOf(kQueryNorm), ProductOf(2));
         Spread(SpreadFor(kQuery), RowOf(kQueryNorm));
         ScaleRows(ProductOf(1), SpreadFor(kQuery));
-        ScaleColumns(ProductOf(1), RowOf(kKeyNorm));
+        ScaleColumns(ProductOf(1), ProductOf(1), RowOf(kKeyNorm));
     }
 
     // The factors of the rows of q and k.
@@ -171,16 +171,11 @@ class Parts : private ChunkMatrices<T> {
 
     // --- tokens
 
-    __aicore__ inline static int64_t First(const RuleChunk& chunk, const TokenStrides& strides,
-                                           int32_t head) {
-        return chunk.batch * strides.batch + chunk.token * strides.time + head * strides.head;
-    }
-
     __aicore__ inline void FormTokens(const RuleChunk& chunk, int32_t i, int32_t number) {
         const auto parts = PartsOf(i, number);
-        const int32_t head = chunk.value_head / (task_.value_heads / task_.heads);
-        const int64_t q = First(chunk, task_.q, head), k = First(chunk, task_.k, head);
-        const int64_t v = First(chunk, task_.v, chunk.value_head) + chunk.tile * task_.value_tile;
+        const int32_t head = KeyHead(task_, chunk);
+        const int64_t q = TokenAt(task_.q, chunk, head), k = TokenAt(task_.k, chunk, head);
+        const int64_t v = TokenAt(task_.v, chunk, chunk.value_head) + chunk.tile * task_.value_tile;
         for (int32_t column = 0; column < task_.key_size; column += kRuleChunk) {
             const int32_t columns = Clamp(task_.key_size - column, kRuleChunk);
             TakeSlice(q_, q + column, task_.q.time, chunk.valid, columns);
@@ -188,12 +183,13 @@ class Parts : private ChunkMatrices<T> {
             TakeSlice(k_, k + column, task_.k.time, chunk.valid, columns);
             GiveSlice(parts[parts_.Key(kPartK) + column], kKey, columns, task_.key_size);
             GiveSlice(parts[parts_.Key(kPartLast) + column], kLast, columns, task_.key_size);
-            GiveRest(parts[parts_.Key(kPartLastRest) + column], columns, task_.key_size);
+            GiveRest(parts[parts_.Key(kPartLastRest) + column], kRuleChunk, columns,
+                     task_.key_size);
         }
         for (int32_t column = 0; column < task_.value_tile; column += kRuleChunk) {
             const int32_t columns = Clamp(task_.value_tile - column, kRuleChunk);
             TakeSlice(v_, v + column, task_.v.time, chunk.valid, columns);
-            Give(parts[parts_.Value() + column], Numbers(), columns, task_.value_tile);
+            Give(parts[parts_.Value() + column], Numbers(), kRuleChunk, columns, task_.value_tile);
         }
     }
 
@@ -225,33 +221,34 @@ class Parts : private ChunkMatrices<T> {
         AscendC::Mul(Scaled(), Numbers(), SpreadFor(factor), columns, kRuleChunk,
                      AscendC::BinaryRepeatParams{1, 1, 0, 8, 8, 1});
         AscendC::PipeBarrier<PIPE_V>();
-        Give(to, Scaled(), columns, pitch);
+        Give(to, Scaled(), kRuleChunk, columns, pitch);
     }
-    // What rounding left of the slice given last.
-    __aicore__ inline void GiveRest(const AscendC::GlobalTensor<T>& to, int32_t columns,
-                                    int32_t pitch) {
+    // What rounding left of what was given last.
+    __aicore__ inline void GiveRest(const AscendC::GlobalTensor<T>& to, int32_t rows,
+                                    int32_t columns, int32_t pitch) {
         const int32_t s = (given_ - 1) % 2;
         AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(Numbers(), Slice(s), AscendC::RoundMode::CAST_NONE, columns, kRuleChunk,
+        AscendC::Cast(Numbers(), Slice(s), AscendC::RoundMode::CAST_NONE, columns, rows,
                       AscendC::UnaryRepeatParams{1, 1, 8, 4});
         AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Sub(Scaled(), Scaled(), Numbers(), columns, kRuleChunk,
+        AscendC::Sub(Scaled(), Scaled(), Numbers(), columns, rows,
                      AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 8});
         AscendC::PipeBarrier<PIPE_V>();
-        Give(to, Scaled(), columns, pitch);
+        Give(to, Scaled(), rows, columns, pitch);
     }
     __aicore__ inline static AscendC::LocalTensor<T> Slice(int32_t s) {
         return Ub<T>(Buffers::kSlices + s * kSquare * 2, kSquare);
     }
+    // Some numbers, rounded, to rows `pitch` apart.
     __aicore__ inline void Give(const AscendC::GlobalTensor<T>& to, const Floats& numbers,
-                                int32_t columns, int32_t pitch) {
+                                int32_t rows, int32_t columns, int32_t pitch) {
         const int32_t s = given_++ % 2;
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kSlice + s);
-        AscendC::Cast(Slice(s), numbers, AscendC::RoundMode::CAST_RINT, columns, kRuleChunk,
+        AscendC::Cast(Slice(s), numbers, AscendC::RoundMode::CAST_RINT, columns, rows,
                       AscendC::UnaryRepeatParams{1, 1, 4, 8});
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(kSlice + s);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(kSlice + s);
-        CopyRowsOut(to, 0, pitch, Slice(s), kRuleChunk, columns, (kRuleChunk - columns) / 16);
+        CopyRowsOut(to, 0, pitch, Slice(s), rows, columns, (kRuleChunk - columns) / 16);
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kSlice + s);
     }
 
@@ -278,8 +275,9 @@ class Parts : private ChunkMatrices<T> {
                     AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kState);
                 }
                 if (task_.initial_state != 0) {
-                    GiveState(state[at], count, width);
-                    GiveStateRest(state[static_cast<int64_t>(rows) * columns + at], count, width);
+                    Give(state[at], Scaled(), count, width, columns);
+                    GiveRest(state[static_cast<int64_t>(rows) * columns + at], count, width,
+                             columns);
                 }
             }
         }
@@ -300,28 +298,6 @@ class Parts : private ChunkMatrices<T> {
             AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(kState);
             AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(kState);
         }
-    }
-    __aicore__ inline void GiveState(const AscendC::GlobalTensor<T>& to, int32_t rows,
-                                     int32_t columns) {
-        const int32_t s = given_++ % 2;
-        AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(kSlice + s);
-        AscendC::Cast(Slice(s), Scaled(), AscendC::RoundMode::CAST_RINT, columns, rows,
-                      AscendC::UnaryRepeatParams{1, 1, 4, 8});
-        AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(kSlice + s);
-        AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(kSlice + s);
-        CopyRowsOut(to, 0, task_.value_tile, Slice(s), rows, columns, (kRuleChunk - columns) / 16);
-        AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(kSlice + s);
-    }
-    __aicore__ inline void GiveStateRest(const AscendC::GlobalTensor<T>& to, int32_t rows,
-                                         int32_t columns) {
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(Numbers(), Slice((given_ - 1) % 2), AscendC::RoundMode::CAST_NONE, columns,
-                      rows, AscendC::UnaryRepeatParams{1, 1, 8, 4});
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Sub(Scaled(), Scaled(), Numbers(), columns, rows,
-                     AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 8});
-        AscendC::PipeBarrier<PIPE_V>();
-        GiveState(to, rows, columns);
     }
 
     const RuleWorkspace places_;

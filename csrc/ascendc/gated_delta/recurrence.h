@@ -373,9 +373,8 @@ class Recurrence : private RowSums<T> {
 
     __aicore__ inline void StoreOutput(const RuleChunk& chunk) const {
         const int64_t row = static_cast<int64_t>(task_.value_heads) * task_.value_size;
-        const int64_t first = (chunk.batch * task_.length + chunk.token) * row +
-                              static_cast<int64_t>(chunk.value_head) * task_.value_size +
-                              chunk.tile * task_.value_tile;
+        const int64_t first =
+            ResultAt(task_, chunk, task_.value_size) + chunk.tile * task_.value_tile;
         BeginStore(kOutput);
         for (int32_t r = 0; r * 16 < chunk.valid; ++r) {
             StoreRows(o_[first + r * 16 * row], SumOf(kOutput)[Row(r)], CubeCast<In>::value,

@@ -89,6 +89,7 @@ class Factors {
                                      int32_t s) const {
         const Floats x = Ub<float>(kX + s * kSquare * 4, kSquare);
         const Floats scaled = Ub<float>(kScaled, kSquare);
+        const Floats scratch = Ub<float>(kScratch, kSquare);
         const auto out = Ub<In>(kOut + s * kOutBytes, 5 * kSquare);
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_MTE2>(s);
         AscendC::DataCopy(x, solved_[i * kSquare], kSquare);
@@ -98,10 +99,10 @@ class Factors {
         if (narrow) {
             AscendC::Cast(out[4 * kSquare], x, AscendC::RoundMode::CAST_RINT, kSquare);
         }
-        Scale(scaled, x, ChunkMatrices<T>::Beta(number, i));
-        Split(out, scaled);
-        Scale(scaled, scaled, ChunkMatrices<T>::Start(number, i));
-        Split(out[2 * kSquare], scaled);
+        ScaleColumns(scaled, x, ChunkMatrices<T>::Beta(number, i));
+        Split(out, scaled, scratch);
+        ScaleColumns(scaled, scaled, ChunkMatrices<T>::Start(number, i));
+        Split(out[2 * kSquare], scaled, scratch);
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(s);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(s);
         AscendC::DataCopy(factors_[i * 4 * kSquare], out, 4 * kSquare);
@@ -110,29 +111,12 @@ class Factors {
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE3_MTE2>(s);
     }
-    __aicore__ inline static void Scale(const Floats& to, const Floats& x, const Floats& row) {
-        AscendC::Mul(to, x, row, 64, kRuleChunk, AscendC::BinaryRepeatParams{1, 1, 1, 8, 8, 0});
-        AscendC::PipeBarrier<PIPE_V>();
-    }
-    // Rounded, and what is left of it.
-    __aicore__ inline static void Split(const AscendC::LocalTensor<In>& parts, const Floats& x) {
-        const Floats scratch = Ub<float>(kScratch, kSquare);
-        AscendC::Cast(parts, x, AscendC::RoundMode::CAST_RINT, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(scratch, parts, AscendC::RoundMode::CAST_NONE, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Sub(scratch, x, scratch, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(parts[kSquare], scratch, AscendC::RoundMode::CAST_RINT, kSquare);
-    }
+
     template <typename U>
     __aicore__ inline void Store(const AscendC::GlobalTensor<U>& to,
                                  const AscendC::LocalTensor<U>& x, const RuleChunk& chunk) const {
-        const int64_t row = task_.value_heads * int64_t{kRuleChunk};
-        CopyRowsOut(to,
-                    (chunk.batch * task_.length + chunk.token) * row +
-                        chunk.value_head * int64_t{kRuleChunk},
-                    row, x, chunk.valid, kRuleChunk);
+        CopyRowsOut(to, ResultAt(task_, chunk, kRuleChunk), task_.value_heads * int64_t{kRuleChunk},
+                    x, chunk.valid, kRuleChunk);
     }
 
     const RuleTask& task_;
@@ -221,8 +205,8 @@ class Representation {
                    kRuleChunk, kSquare);
         FetchTokens(to[4 * kSquare + At(kU)], tokens_[kU], task_.v, chunk, chunk.value_head,
                     task_.value_size);
-        FetchTokens(to[4 * kSquare + At(kW)], tokens_[kW], task_.k, chunk,
-                    chunk.value_head / (task_.value_heads / task_.heads), task_.key_size);
+        FetchTokens(to[4 * kSquare + At(kW)], tokens_[kW], task_.k, chunk, KeyHead(task_, chunk),
+                    task_.key_size);
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE1>(slot);
     }
 
@@ -260,11 +244,9 @@ class Representation {
         AscendC::WaitFlag<AscendC::HardEvent::M_FIX>(slot);
         for (int32_t which = kU; which <= kW; ++which) {
             const int64_t width = widths_[which], row = task_.value_heads * width;
-            const int64_t first =
-                (chunk.batch * task_.length + chunk.token) * row + chunk.value_head * width;
-            StoreRows(results_[which][first], Sums(slot)[At(which)], CubeCast<In>::value, kNoScale,
-                      static_cast<uint16_t>(chunk.valid), static_cast<uint16_t>(width),
-                      static_cast<uint32_t>(row), kRuleChunk);
+            StoreRows(results_[which][ResultAt(task_, chunk, width)], Sums(slot)[At(which)],
+                      CubeCast<In>::value, kNoScale, static_cast<uint16_t>(chunk.valid),
+                      static_cast<uint16_t>(width), static_cast<uint32_t>(row), kRuleChunk);
         }
         AscendC::SetFlag<AscendC::HardEvent::FIX_M>(slot);
     }

@@ -12,8 +12,7 @@ __aicore__ inline void FetchTokens(const AscendC::LocalTensor<In>& image,
                                    const AscendC::GlobalTensor<In>& tokens,
                                    const TokenStrides& strides, const RuleChunk& chunk,
                                    int32_t head, int32_t columns) {
-    const int64_t first =
-        chunk.batch * strides.batch + chunk.token * strides.time + head * strides.head;
+    const int64_t first = TokenAt(strides, chunk, head);
     constexpr int64_t kFurthest = 65535;  // that one instruction steps from row to row
     if (strides.time > 0 && strides.time <= kFurthest) {
         FetchTiles(image, tokens[first], 1, chunk.valid, columns,

@@ -24,6 +24,23 @@ struct RuleBatch {
     int32_t count = 0;
 };
 
+// The key head that a value head shares.
+__aicore__ inline int32_t KeyHead(const RuleTask& task, const RuleChunk& chunk) {
+    return chunk.value_head / (task.value_heads / task.heads);
+}
+
+// Where the first token of the chunk starts, of a head of an input.
+__aicore__ inline int64_t TokenAt(const TokenStrides& strides, const RuleChunk& chunk,
+                                  int32_t head) {
+    return chunk.batch * strides.batch + chunk.token * strides.time + head * strides.head;
+}
+
+// Where it starts in a result (B, T, HV, width), for the chunk's value head.
+__aicore__ inline int64_t ResultAt(const RuleTask& task, const RuleChunk& chunk, int64_t width) {
+    return ((chunk.batch * task.length + chunk.token) * task.value_heads + chunk.value_head) *
+           width;
+}
+
 // Where state `number` (K, V) of all (.., HV, K, V) starts, for the chunk's head and tile.
 __aicore__ inline int64_t StateAt(const RuleTask& task, int64_t number, const RuleChunk& chunk) {
     return (number * task.value_heads + chunk.value_head) * task.key_size * task.value_size +

@@ -41,7 +41,6 @@ class Writers {
     __aicore__ inline void FormChunk(const RuleChunk& chunk, int32_t i, const Floats& beta,
                                      int32_t s) const {
         const Floats x = Ub<float>(kX + s * kSquare * 4, kSquare);
-        const Floats scratch = Ub<float>(kScratch, kSquare);
         const auto parts = Ub<T>(kOut + s * 2 * kSquare * 2, 2 * kSquare);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE2>(s);
         AscendC::DataCopy(x, solved_[i * kSquare], kSquare);
@@ -50,15 +49,9 @@ class Writers {
         if (task_.x != 0) {
             StoreX(x, chunk, s);
         }
-        ScaleColumns(x, beta);
+        ScaleColumns(x, x, beta);
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(s);
-        AscendC::Cast(parts, x, AscendC::RoundMode::CAST_RINT, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(scratch, parts, AscendC::RoundMode::CAST_NONE, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Sub(x, x, scratch, kSquare);
-        AscendC::PipeBarrier<PIPE_V>();
-        AscendC::Cast(parts[kSquare], x, AscendC::RoundMode::CAST_RINT, kSquare);
+        Split(parts, x, Ub<float>(kScratch, kSquare));
         AscendC::SetFlag<AscendC::HardEvent::V_MTE2>(s);
         AscendC::SetFlag<AscendC::HardEvent::V_MTE3>(s);
         AscendC::WaitFlag<AscendC::HardEvent::V_MTE3>(s);
@@ -67,15 +60,13 @@ class Writers {
     }
 
     __aicore__ inline void StoreX(const Floats& x, const RuleChunk& chunk, int32_t s) const {
-        const int64_t row = task_.value_heads * int64_t{kRuleChunk};
-        const int64_t first = (chunk.batch * task_.length + chunk.token) * row +
-                              chunk.value_head * int64_t{kRuleChunk};
         if (chunk.tile > 0) {
             return;  // the same X
         }
         AscendC::SetFlag<AscendC::HardEvent::MTE2_MTE3>(s);
         AscendC::WaitFlag<AscendC::HardEvent::MTE2_MTE3>(s);
-        CopyRowsOut(x_, first, row, x, chunk.valid, kRuleChunk);
+        CopyRowsOut(x_, ResultAt(task_, chunk, kRuleChunk), task_.value_heads * int64_t{kRuleChunk},
+                    x, chunk.valid, kRuleChunk);
         AscendC::SetFlag<AscendC::HardEvent::MTE3_V>(2);
         AscendC::WaitFlag<AscendC::HardEvent::MTE3_V>(2);
     }

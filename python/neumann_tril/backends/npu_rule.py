@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -25,20 +27,7 @@ def reject(kernels: Kernels, request: RuleRequest, work: Floating) -> str | None
     reason = _unknown(q=k, g=g, beta=beta, initial_state=state)
     if reason is not None:
         return reason
-    rule = Rule(
-        plan=PlanStruct.of(work.plan),
-        dtype=DTYPE_CODES[request.output_dtype],
-        compute_dtype=DTYPE_CODES[work.compute_dtype],
-        heads=request.heads,
-        value_heads=request.value_heads,
-        key_size=request.key_size,
-        value_size=request.value_size,
-        g=TokenNumbers(data_dtype=NONE_CODE if g is None else DTYPE_CODES[g]),
-        beta=TokenNumbers(data_dtype=DTYPE_CODES[beta] if beta else NONE_CODE),
-        packed=request.packed,
-        cube_cores=kernels.cube_cores,
-    )
-    return refusal(kernels, rule)
+    return refusal(kernels, Rule(**_shared(kernels, request, work, g, beta)))
 
 
 def reject_intra(kernels: Kernels, request: IntraRequest, work: Floating) -> str | None:
@@ -49,22 +38,35 @@ def reject_intra(kernels: Kernels, request: IntraRequest, work: Floating) -> str
     reason = _unknown(k=v, g=g, beta=beta, x=x)
     if reason is not None:
         return reason
-    intra = Intra(
-        plan=PlanStruct.of(work.plan),
-        dtype=DTYPE_CODES[request.output_dtype],
-        compute_dtype=DTYPE_CODES[work.compute_dtype],
-        heads=request.heads,
-        value_heads=request.value_heads,
-        key_size=request.key_size,
-        value_size=request.value_size,
-        g=TokenNumbers(data_dtype=NONE_CODE if g is None else DTYPE_CODES[g]),
-        beta=TokenNumbers(data_dtype=DTYPE_CODES[beta] if beta else NONE_CODE),
-        packed=request.packed,
-        x_dtype=NONE_CODE if x is None else DTYPE_CODES[x],
-        gate_unit=request.gate_unit,
-        cube_cores=kernels.cube_cores,
-    )
-    return refusal(kernels, intra)
+    shared = _shared(kernels, request, work, g, beta)
+    return refusal(kernels, Intra(**shared, x_dtype=_code(x), gate_unit=request.gate_unit))
+
+
+def _code(dtype: torch.dtype | None) -> int:
+    return NONE_CODE if dtype is None else DTYPE_CODES[dtype]
+
+
+def _shared(
+    kernels: Kernels,
+    request: RuleRequest | IntraRequest,
+    work: Floating,
+    g: torch.dtype | None,
+    beta: torch.dtype | None,
+) -> dict[str, Any]:
+    """The fields that the structures of both kernels have, as far as a request knows them."""
+    return {
+        "plan": PlanStruct.of(work.plan),
+        "dtype": _code(request.output_dtype),
+        "compute_dtype": _code(work.compute_dtype),
+        "heads": request.heads,
+        "value_heads": request.value_heads,
+        "key_size": request.key_size,
+        "value_size": request.value_size,
+        "g": TokenNumbers(data_dtype=_code(g)),
+        "beta": TokenNumbers(data_dtype=_code(beta)),
+        "packed": request.packed,
+        "cube_cores": kernels.cube_cores,
+    }
 
 
 def _unknown(**dtypes: torch.dtype | None) -> str | None:

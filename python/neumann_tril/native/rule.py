@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,23 +63,9 @@ class RuleTensors:
 
     def structure(self, work: RuleWork, cube_cores: int) -> Rule:
         """The argument of the C functions, with all pointers but the workspace's."""
-        batch, length, heads, key_size = self.q.shape
         rule = Rule(
-            plan=PlanStruct.of(work.plan),
-            dtype=DTYPE_CODES[self.q.dtype],
-            compute_dtype=DTYPE_CODES[work.compute_dtype],
-            heads=heads,
-            value_heads=self.v.shape[2],
-            key_size=key_size,
-            value_size=self.v.shape[3],
-            sequences=batch if self.bounds is None else len(self.bounds) - 1,
-            length=length,
+            **_shared(self, work),
             q=TokenStrides.of(self.q),
-            k=TokenStrides.of(self.k),
-            v=TokenStrides.of(self.v),
-            g=TokenNumbers.of(self.g),
-            beta=TokenNumbers.of(self.beta),
-            packed=self.bounds is not None,
             normalize=work.normalize,
             initial_state=self.initial_state is not None,
             final_state=self.final_state is not None,
@@ -126,28 +112,35 @@ class IntraTensors:
 
     def structure(self, work: IntraWork, cube_cores: int) -> Intra:
         """The argument of the C functions, with all pointers but the workspace's."""
-        batch, length, heads, key_size = self.k.shape
         intra = Intra(
-            plan=PlanStruct.of(work.plan),
-            dtype=DTYPE_CODES[self.k.dtype],
-            compute_dtype=DTYPE_CODES[work.compute_dtype],
-            heads=heads,
-            value_heads=self.v.shape[2],
-            key_size=key_size,
-            value_size=self.v.shape[3],
-            sequences=batch if self.bounds is None else len(self.bounds) - 1,
-            length=length,
-            k=TokenStrides.of(self.k),
-            v=TokenStrides.of(self.v),
-            g=TokenNumbers.of(self.g),
-            beta=TokenNumbers.of(self.beta),
-            packed=self.bounds is not None,
+            **_shared(self, work),
             x_dtype=NONE_CODE if self.x is None else DTYPE_CODES[self.x.dtype],
             gate_unit=work.gate_unit,
             cube_cores=cube_cores,
         )
         _point(intra.tensors, self)
         return intra
+
+
+def _shared(tensors: RuleTensors | IntraTensors, work: RuleWork | IntraWork) -> dict[str, Any]:
+    """The fields that both structures have."""
+    batch, length, heads, key_size = tensors.k.shape
+    return {
+        "plan": PlanStruct.of(work.plan),
+        "dtype": DTYPE_CODES[tensors.k.dtype],
+        "compute_dtype": DTYPE_CODES[work.compute_dtype],
+        "heads": heads,
+        "value_heads": tensors.v.shape[2],
+        "key_size": key_size,
+        "value_size": tensors.v.shape[3],
+        "sequences": batch if tensors.bounds is None else len(tensors.bounds) - 1,
+        "length": length,
+        "k": TokenStrides.of(tensors.k),
+        "v": TokenStrides.of(tensors.v),
+        "g": TokenNumbers.of(tensors.g),
+        "beta": TokenNumbers.of(tensors.beta),
+        "packed": tensors.bounds is not None,
+    }
 
 
 def _point(addresses: ctypes.Structure, tensors: RuleTensors | IntraTensors) -> None:
