@@ -50,7 +50,10 @@ class BuildNative(Command):
         configure += os.environ.get("NEUMANN_TRIL_CMAKE_ARGS", "").split()
         subprocess.run(configure, check=True)
         subprocess.run([cmake, "--build", str(folder), "--parallel"], check=True)
-        subprocess.run([cmake, "--install", str(folder), "--prefix", str(destination)], check=True)
+        # Otherwise CMake keeps a library that is less than a second older than the new one.
+        always = {**os.environ, "CMAKE_INSTALL_ALWAYS": "1"}
+        install = [cmake, "--install", str(folder), "--prefix", str(destination)]
+        subprocess.run(install, check=True, env=always)
 
 
 def forget_tools(folder: Path) -> None:
